@@ -1,0 +1,376 @@
+"""What an agent is written with.
+
+    from axtui.agent import Context, agent
+
+    @agent
+    async def greeter(ctx: Context) -> str:
+        name = await ctx.ask("Who are you?")
+        return f"Hello, {name}"
+
+An agent is an async function. It may be run again from the top at any time, after a crash say: what
+it did through its `Context` is then not done again, it gets the outcomes that are in the log. So
+whatever differs from one time to the next (clocks, chance, files, networks) belongs into steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from hashlib import sha256
+from typing import Any, Literal, NoReturn, Protocol, TypeVar, overload
+
+from axtui.model.codec import dump_json
+
+Effect = Literal["", "readonly", "idempotent"]
+AgentFunction = Callable[["Context"], Awaitable[Any]]
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StepFailed(Exception):
+    """A step didn't complete. `code` is a stable word: exception, timeout, denied, interrupted."""
+
+    def __init__(self, key: str, name: str, code: str, message: str) -> None:
+        super().__init__(f"step {key} ({name}) failed: {message}")
+        self.key = key
+        self.name = name
+        self.code = code
+        self.message = message
+
+
+class ToolError(Exception):
+    """A tool says that it couldn't do what it was asked; the message is for whoever asked."""
+
+
+class ContinueRun(BaseException):
+    """Not an error: how `Context.continue_with` leaves an agent."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.state = dict(state)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how long a step that fails is tried again.
+
+    `attempts` counts the first one. The wait grows by `factor` from `delay` up to `max_delay`
+    seconds; no attempt begins more than `total` seconds after the first.
+    """
+
+    attempts: int = 3
+    delay: float = 0.5
+    factor: float = 2.0
+    max_delay: float = 60.0
+    total: float = 600.0
+
+
+ONCE = Retry(attempts=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that agents call by name. `effect` says what a repeat would do."""
+
+    name: str
+    function: Callable[..., Any]
+    effect: Effect = ""
+    timeout: float | None = None
+    retry: Retry = ONCE
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent as it is registered, with the tools and models that it brings along."""
+
+    id: str
+    function: AgentFunction
+    description: str = ""
+    tools: tuple[Tool, ...] = ()
+    models: tuple[Tool, ...] = ()
+    timeout: float | None = None
+
+
+@overload
+def agent(function: AgentFunction, /) -> Agent: ...
+@overload
+def agent(
+    *,
+    id: str = ...,
+    description: str = ...,
+    tools: Sequence[Tool] = ...,
+    models: Sequence[Tool] = ...,
+    timeout: float | None = ...,
+) -> Callable[[AgentFunction], Agent]: ...
+def agent(
+    function: AgentFunction | None = None,
+    /,
+    *,
+    id: str = "",
+    description: str = "",
+    tools: Sequence[Tool] = (),
+    models: Sequence[Tool] = (),
+    timeout: float | None = None,
+) -> Agent | Callable[[AgentFunction], Agent]:
+    """Make an agent of an async function; its name and docstring serve where nothing is said.
+
+    `timeout` limits the running time of a run in seconds; waiting for a person doesn't count.
+    """
+
+    def wrap(function: AgentFunction) -> Agent:
+        doc = description or (inspect.getdoc(function) or "").partition("\n")[0]
+        name = id or getattr(function, "__name__", "agent")
+        return Agent(name, function, doc, tuple(tools), tuple(models), timeout)
+
+    return wrap if function is None else wrap(function)
+
+
+def tool(
+    *,
+    name: str = "",
+    effect: Effect = "",
+    timeout: float | None = None,
+    retry: Retry = ONCE,
+) -> Callable[[Callable[..., Any]], Tool]:
+    """Make a tool, or a model, of a function; `async` ones run in the loop, others in a thread."""
+    return lambda function: Tool(name or function.__name__, function, effect, timeout, retry)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a step's function can know about the step; see `call`."""
+
+    idempotency_key: str
+    attempt: int
+    workspace: str
+    delta: Callable[[str], None]
+    """Show provisional output to whoever watches. Nothing of it is kept."""
+
+
+_call: ContextVar[Call | None] = ContextVar("axtui_call", default=None)
+
+
+def call() -> Call:
+    """The step that the calling function is being run for. Raises RuntimeError outside one.
+
+    Its `idempotency_key` is the same at every attempt, before and after a crash.
+    """
+    current = _call.get()
+    if current is None:
+        raise RuntimeError("axtui.agent.call() is for functions that run as a step")
+    return current
+
+
+@dataclass(slots=True)
+class Request:
+    """What an agent asks of the journal."""
+
+    key: str
+    type: str
+    name: str
+    arguments: str
+    scope: Scope
+    effect: Effect = ""
+    timeout: float | None = None
+    retry: Retry = ONCE
+    function: Callable[[], Any] | None = None
+    fingerprint: bytes = b""
+
+    def __post_init__(self) -> None:
+        said = f"{self.type}\0{self.name}\0{self.arguments}".encode()
+        self.fingerprint = sha256(said).digest()[:8]
+
+
+class Scope:
+    """A line of an agent in which one thing comes after another, so that steps can be counted.
+
+    Every task that an agent starts, and every agent that it calls, is a scope below its own,
+    numbered by first use.
+    """
+
+    __slots__ = ("_branches", "_ordinal", "_random", "actor", "exec_id", "path", "task", "time_us")
+
+    def __init__(self, path: str, actor: str, exec_id: str, time_us: int) -> None:
+        self.path = path
+        self.actor = actor
+        self.exec_id = exec_id
+        self.time_us = time_us
+        self.task = asyncio.current_task()
+        self._ordinal = 0
+        self._branches = 0
+        self._random: random.Random | None = None
+
+    def next_key(self) -> str:
+        """The key of the next step."""
+        self._ordinal += 1
+        return f"{self.path}{self._ordinal}"
+
+    def peek_key(self) -> str:
+        """The key that the next step will have."""
+        return f"{self.path}{self._ordinal + 1}"
+
+    def branch(self) -> Scope:
+        """The scope of a task that was started in this one."""
+        self._branches += 1
+        path = f"{self.path}~{self._branches}/"
+        return Scope(path, self.actor, self.exec_id, self.time_us)
+
+    def random(self, seed: str) -> random.Random:
+        """The scope's source of chance: the same at every replay."""
+        if self._random is None:
+            self._random = random.Random(f"{seed}:{self.path}")
+        return self._random
+
+
+_scope: ContextVar[Scope | None] = ContextVar("axtui_scope", default=None)
+
+
+class Journal(Protocol):
+    """What a `Context` stands on: it does things once and remembers how they ended."""
+
+    seed: str
+
+    async def perform(self, request: Request) -> Any: ...
+    async def call_agent(self, request: Request, input: str, config: Any) -> Any: ...
+    async def ask(self, request: Request, question: str, choices: Sequence[str]) -> str: ...
+    async def sleep(self, request: Request, seconds: float) -> None: ...
+    async def emit(self, request: Request, text: str, thought: bool, internal: bool) -> None: ...
+    async def history(self, limit: int) -> list[tuple[str, str]]: ...
+    def patched(self, scope: Scope, name: str) -> bool: ...
+
+
+@dataclass(slots=True)
+class Context:
+    """One agent's hold on one run."""
+
+    agent_id: str
+    conversation_id: str
+    input: str
+    """What this run was started with."""
+    config: Any
+    """The value of `--agent-config`, None if there is none."""
+    state: dict[str, Any]
+    """Private state: what is in it when the run completes is there in the agent's next run of
+    this conversation. JSON values only."""
+    workspace: str
+    _journal: Journal = field(repr=False)
+
+    async def step(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        name: str = "",
+        effect: Effect = "",
+        timeout: float | None = None,
+        retry: Retry = ONCE,
+    ) -> Any:
+        """Call `function(*args)` once, whatever happens, and give back its JSON value.
+
+        `effect` says what a second call would do: `readonly` and `idempotent` functions are called
+        again by themselves when nobody knows how a call ended; of others a person, or
+        `--on-interrupted`, decides. Raises StepFailed.
+        """
+        name = name or getattr(function, "__name__", "function").strip("<>")
+        return await self._journal.perform(
+            self._request(
+                "function",
+                name,
+                list(args),
+                effect=effect,
+                timeout=timeout,
+                retry=retry,
+                function=partial(function, *args),
+            )
+        )
+
+    async def tool(self, tool: str, /, **arguments: Any) -> Any:
+        """Call a tool by its name. Raises StepFailed."""
+        return await self._journal.perform(self._request("tool", tool, arguments))
+
+    async def model(self, model: str, /, prompt: str, **options: Any) -> Any:
+        """Ask a model by its name. Raises StepFailed."""
+        arguments = {"prompt": prompt, **options}
+        return await self._journal.perform(self._request("model", model, arguments))
+
+    async def agent(self, agent: str, /, input: str = "", config: Any = None) -> Any:
+        """Run another agent to its end and give back what it returned. Raises StepFailed."""
+        request = self._request("agent", agent, {"input": input, "config": config})
+        return await self._journal.call_agent(request, input, config)
+
+    async def approve(self, question: str, *, detail: Any = None) -> bool:
+        """Whether a person, or the policy, says yes."""
+        request = self._request("approval", question, detail)
+        return await self._journal.ask(request, question, ("approve", "deny")) == "approve"
+
+    async def ask(self, question: str, *, choices: Sequence[str] = ()) -> str:
+        """A person's answer: one of the choices or, without any, a text."""
+        request = self._request("question", question, list(choices))
+        return await self._journal.ask(request, question, choices)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; a restart doesn't begin the wait anew."""
+        await self._journal.sleep(self._request("timer", "sleep", seconds), seconds)
+
+    async def emit(self, text: str, *, thought: bool = False, internal: bool = False) -> None:
+        """Say something. A thought is shown as such; what is internal only this agent sees."""
+        request = self._request("message", "emit", [text, thought, internal])
+        await self._journal.emit(request, text, thought, internal)
+
+    async def history(self, limit: int = 100) -> list[tuple[str, str]]:
+        """The last messages of the conversation's earlier runs, oldest first: role and text."""
+        return await self._journal.history(limit)
+
+    def now(self) -> datetime:
+        """The time of the last thing that happened here: the same at every replay. UTC."""
+        return _EPOCH + timedelta(microseconds=self._scope().time_us)
+
+    def random(self) -> random.Random:
+        """A source of chance that gives the same at every replay."""
+        return self._scope().random(self._journal.seed)
+
+    def patched(self, name: str) -> bool:
+        """Whether a change of the agent's code holds for this run.
+
+        False in runs that got past this place before the change was made, which therefore have
+        to go on as they began.
+        """
+        return self._journal.patched(self._scope(), name)
+
+    def continue_with(self, state: Mapping[str, Any]) -> NoReturn:
+        """End this run, and start the next in its place with `state` as private state.
+
+        For agents that never end: a run's log is read again after a crash, so it should end
+        some day.
+        """
+        raise ContinueRun(state)
+
+    def _request(self, type: str, name: str, arguments: Any, **rest: Any) -> Request:
+        scope = self._scope()
+        try:
+            text = dump_json(arguments)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"the arguments of {type} {name!r} have to be JSON values: {error}; "
+                "a function can get anything else by closing over it"
+            ) from None
+        return Request(scope.next_key(), type, name, text, scope, **rest)
+
+    def _scope(self) -> Scope:
+        if _call.get() is not None:
+            raise RuntimeError(
+                "a step's function can't use the context, since it isn't called again on replay"
+            )
+        scope = _scope.get()
+        if scope is None:
+            raise RuntimeError("a context is for the agent that it was given to")
+        if scope.task is not asyncio.current_task():
+            scope = scope.branch()
+            _scope.set(scope)
+        return scope

@@ -1,0 +1,1 @@
+"""What an event is, and the fold. Pure data and functions."""

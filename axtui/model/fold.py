@@ -1,0 +1,303 @@
+"""The fold: state is what the events add up to, and nothing else.
+
+`apply` never looks at a clock, never fails on an order of events it doesn't expect, and keeps the
+state bounded however long the log is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from axtui.model.events import PAYLOAD_TYPES, message_text
+from axtui.v1 import event_pb2 as pb
+from axtui.v1 import state_pb2 as st
+
+FOLD_VERSION = 1
+TERMINAL = frozenset({"completed", "failed", "canceled"})
+
+MAX_OPEN_STEPS = 4096
+MAX_QUESTIONS = 256
+MAX_RULES = 256
+MAX_ACTORS = 64
+MAX_AGENT_STATES = 256
+MAX_MESSAGES = 8
+EXCERPT_CHARS = 400
+TITLE_CHARS = 80
+
+
+def fold(events: Iterable[pb.Event], state: st.State | None = None) -> st.State:
+    """The state after `events`, from the beginning or on top of `state`, which stays as it is."""
+    result = st.State(version=FOLD_VERSION)
+    if state is not None:
+        result.CopyFrom(state)
+    for event in events:
+        apply(result, event)
+    return result
+
+
+def apply(state: st.State, event: pb.Event) -> None:
+    """Take one event into `state`, in place."""
+    run = state.run
+    if run.state == "running" and event.kind != "run.resumed" and not is_waiting(state):
+        run.active_us += max(0, event.time_us - state.time_us)
+    state.seq = event.seq
+    state.time_us = event.time_us
+    if not state.created_us:
+        state.created_us = event.time_us
+        state.conversation_id = event.conversation_id
+    if event.actor:
+        _count_actor(state, event)
+    handler = _HANDLERS.get(event.kind)
+    if handler is not None:
+        handler(state, event)
+    elif event.kind not in PAYLOAD_TYPES:
+        state.totals.unknown_events += 1
+
+
+def is_open(state: st.State) -> bool:
+    """Whether a run has been accepted and hasn't ended."""
+    return bool(state.run.state) and state.run.state not in TERMINAL
+
+
+def is_waiting(state: st.State) -> bool:
+    """Whether nothing can go on before somebody answers."""
+    return bool(state.questions) and all(
+        step.state == "unknown" or step.type == "agent" or _asked_about(state, step.key)
+        for step in state.open_steps.values()
+    )
+
+
+def status(state: st.State) -> str:
+    """The state of the conversation's run as people are told it; `idle` before the first run."""
+    if not state.run.state:
+        return "idle"
+    if state.run.state in ("pending", "running") and is_waiting(state):
+        return "waiting"
+    return state.run.state
+
+
+def _asked_about(state: st.State, key: str) -> bool:
+    return any(question.key == key for question in state.questions.values())
+
+
+def _count_actor(state: st.State, event: pb.Event) -> None:
+    if event.actor not in state.actors:
+        if len(state.actors) >= MAX_ACTORS:
+            state.totals.other_actor_events += 1
+            return
+        state.actors[event.actor].first_seq = event.seq
+    actor = state.actors[event.actor]
+    actor.last_seq = event.seq
+    actor.events += 1
+
+
+def _run_started(state: st.State, event: pb.Event) -> None:
+    started = event.run_started
+    state.run.Clear()
+    state.open_steps.clear()
+    state.questions.clear()
+    state.run.MergeFrom(
+        st.Run(
+            exec_id=event.exec_id,
+            seed=event.exec_id,
+            agent=started.agent,
+            state="pending",
+            started_seq=event.seq,
+            started_us=event.time_us,
+            limits=started.limits,
+            allowance=started.limits,
+            approve=started.approve,
+            on_interrupted=started.on_interrupted,
+            workspace=started.workspace,
+            config=started.config,
+        )
+    )
+    state.totals.runs += 1
+
+
+def _run_paused(state: st.State, event: pb.Event) -> None:
+    if is_open(state):
+        state.run.state = "paused"
+        state.run.cause = event.run_paused.cause
+        state.run.reason = event.run_paused.reason
+
+
+def _run_resumed(state: st.State, event: pb.Event) -> None:
+    if is_open(state):
+        resumed = event.run_resumed
+        state.run.state = "running"
+        state.run.cause = ""
+        state.run.reason = ""
+        state.run.approve = resumed.approve or state.run.approve
+        state.run.on_interrupted = resumed.on_interrupted or state.run.on_interrupted
+
+
+def _run_completed(state: st.State, event: pb.Event) -> None:
+    _end(state, event, "completed")
+    state.run.output.CopyFrom(event.run_completed.output)
+    for agent in event.run_completed.agent_states:
+        if agent in state.agent_states or len(state.agent_states) < MAX_AGENT_STATES:
+            state.agent_states[agent] = event.seq
+
+
+def _run_failed(state: st.State, event: pb.Event) -> None:
+    _end(state, event, "failed")
+    state.run.error.CopyFrom(event.run_failed.error)
+
+
+def _run_canceled(state: st.State, event: pb.Event) -> None:
+    _end(state, event, "canceled")
+    state.run.cause = event.principal
+    state.run.reason = event.run_canceled.reason
+
+
+def _end(state: st.State, event: pb.Event, how: str) -> None:
+    state.run.state = how
+    state.run.ended_us = event.time_us
+    state.open_steps.clear()
+    state.questions.clear()
+
+
+def _message(state: st.State, event: pb.Event) -> None:
+    message = event.message
+    if message.role != "user":
+        _begin(state)
+    state.totals.messages += 1
+    if message.internal_only:
+        return
+    text = message_text(message)
+    if not state.title and message.role == "user":
+        state.title = " ".join(text[: TITLE_CHARS * 4].split())[:TITLE_CHARS]
+    state.messages.append(
+        st.Excerpt(seq=event.seq, role=message.role, actor=event.actor, text=text[:EXCERPT_CHARS])
+    )
+    if len(state.messages) > MAX_MESSAGES:
+        del state.messages[0]
+
+
+def _begin(state: st.State) -> None:
+    if state.run.state == "pending":
+        state.run.state = "running"
+
+
+def _step_started(state: st.State, event: pb.Event) -> None:
+    _begin(state)
+    started = event.step_started
+    if started.attempt <= 1:
+        state.run.steps += 1
+        state.totals.steps += 1
+    if started.key not in state.open_steps and len(state.open_steps) >= MAX_OPEN_STEPS:
+        return
+    state.open_steps[started.key].CopyFrom(
+        st.Step(
+            key=started.key,
+            type=started.type,
+            name=started.name,
+            actor=event.actor,
+            attempt=started.attempt,
+            effect=started.effect,
+            started_seq=event.seq,
+            started_us=event.time_us,
+            due_us=started.due_us,
+            state="running",
+        )
+    )
+
+
+def _step_completed(state: st.State, event: pb.Event) -> None:
+    _begin(state)
+    state.open_steps.pop(event.step_completed.key, None)
+
+
+def _step_failed(state: st.State, event: pb.Event) -> None:
+    _begin(state)
+    failed = event.step_failed
+    state.totals.failed_steps += 1
+    if failed.next not in ("retry", "decide"):
+        state.open_steps.pop(failed.key, None)
+    elif failed.key in state.open_steps:
+        step = state.open_steps[failed.key]
+        step.state = "retrying" if failed.next == "retry" else "unknown"
+        step.retry_at_us = failed.retry_at_us
+
+
+def _approval_requested(state: st.State, event: pb.Event) -> None:
+    _begin(state)
+    asked = event.approval_requested
+    state.totals.questions += 1
+    if len(state.questions) >= MAX_QUESTIONS:
+        return
+    state.questions[asked.id].CopyFrom(
+        st.Question(
+            id=asked.id,
+            key=asked.key,
+            type=asked.type,
+            question=asked.question,
+            subject=asked.subject,
+            detail=asked.detail,
+            digest=asked.digest,
+            choices=asked.choices,
+            seq=event.seq,
+            time_us=event.time_us,
+            actor=event.actor,
+        )
+    )
+
+
+def _approval_answered(state: st.State, event: pb.Event) -> None:
+    answer = event.approval_answered
+    question = state.questions.pop(answer.id, None)
+    if question is None:
+        return
+    if question.type == "budget" and answer.choice == "more":
+        _grant(state.run, question.subject)
+    if answer.always:
+        _add_rule(state, question, answer.choice, event.seq)
+
+
+def _grant(run: st.Run, limit: str) -> None:
+    if limit == "steps":
+        run.limits.steps += run.allowance.steps
+    else:
+        run.limits.active_us += run.allowance.active_us
+
+
+def _add_rule(state: st.State, question: st.Question, choice: str, seq: int) -> None:
+    kept = [r for r in state.rules if (r.type, r.subject) != (question.type, question.subject)]
+    kept.append(st.Rule(type=question.type, subject=question.subject, choice=choice, seq=seq))
+    del state.rules[:]
+    state.rules.extend(kept[-MAX_RULES:])
+
+
+def _forked(state: st.State, event: pb.Event) -> None:
+    forked = event.conversation_forked
+    state.conversation_id = event.conversation_id
+    state.parent_id = forked.source_id
+    state.parent_seq = forked.source_seq
+    state.deleted_us = 0
+    if is_open(state):
+        state.run.state = "paused"
+        state.run.cause = "fork"
+        state.run.exec_id = forked.exec_id
+
+
+def _deleted(state: st.State, event: pb.Event) -> None:
+    state.deleted_us = event.time_us
+
+
+_HANDLERS: dict[str, Callable[[st.State, pb.Event], None]] = {
+    "run.started": _run_started,
+    "run.paused": _run_paused,
+    "run.resumed": _run_resumed,
+    "run.completed": _run_completed,
+    "run.failed": _run_failed,
+    "run.canceled": _run_canceled,
+    "message": _message,
+    "step.started": _step_started,
+    "step.completed": _step_completed,
+    "step.failed": _step_failed,
+    "approval.requested": _approval_requested,
+    "approval.answered": _approval_answered,
+    "conversation.forked": _forked,
+    "conversation.deleted": _deleted,
+}

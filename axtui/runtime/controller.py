@@ -1,0 +1,345 @@
+"""The controller: the only writer of its logs, and what drives runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axtui.model.codec import CodecError, dump_json, message_to_json, payload_from_json
+from axtui.model.events import Draft, payload_of, user_message
+from axtui.model.fold import is_open, is_waiting
+from axtui.model.ids import new_id
+from axtui.runtime.config import Config
+from axtui.runtime.driver import Driver, abandoned, interrupted
+from axtui.runtime.errors import Refused
+from axtui.runtime.eventlog.base import CONTROL_LOG, EventLog, LogError
+from axtui.runtime.eventlog.conversation import Conversation
+from axtui.runtime.journal import Delta, Services
+from axtui.runtime.registry import Registry
+from axtui.v1 import event_pb2 as pb
+from axtui.v1 import state_pb2 as st
+
+MAX_INPUT = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run is to be run. Empty words on a resume: as before."""
+
+    config: Any = None
+    approve: str = ""
+    on_interrupted: str = ""
+    workspace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A run that is in the log: from here on nothing loses it."""
+
+    conversation_id: str
+    exec_id: str
+    seq: int
+
+
+class Controller:
+    """Writes an event log that was opened with the lease. Belongs to the running event loop."""
+
+    def __init__(self, log: EventLog, config: Config, registry: Registry) -> None:
+        self.log = log
+        self._config = config
+        self._registry = registry
+        self._services = Services(log, registry, config.policy, self._on_delta)
+        self._driven: dict[str, tuple[Driver, asyncio.Task[None]]] = {}
+        self._delta_listeners: dict[str, set[Callable[[Delta], None]]] = {}
+        self._starting = asyncio.Lock()
+
+    async def start(
+        self,
+        conversation_id: str,
+        input: str,
+        agent: str,
+        options: RunOptions,
+        principal: str,
+        request_id: str = "",
+    ) -> Accepted:
+        """Accept a run and drive it. Raises Refused, or LogError if the log fails."""
+        if len(input) > MAX_INPUT:
+            raise Refused("usage", f"the input is longer than {MAX_INPUT:,} characters")
+        if conversation_id.startswith("$") or not conversation_id.isprintable():
+            raise Refused("usage", f"{conversation_id!r} is no id for a conversation")
+        async with self._starting:
+            conversation = await self.log.conversation(conversation_id, create=True)
+            state = conversation.state
+            seq = await self._done_before(conversation, request_id)
+            if seq is not None:
+                return Accepted(conversation_id, state.run.exec_id, seq)
+            self._refuse_if_busy(state)
+            started = self._run_started(conversation, agent or state.run.agent, options)
+            exec_id = new_id()
+            said = user_message("")
+            said.content[0].text.CopyFrom(conversation.data(input))
+            commit = conversation.append(
+                Draft(started, exec_id, "", principal, request_id),
+                Draft(said, exec_id, "", principal),
+            )
+        await commit
+        self._drive(conversation)
+        return Accepted(conversation_id, exec_id, commit.records[0].seq)
+
+    async def resume(
+        self, conversation_id: str, options: RunOptions, principal: str, *, drive: bool = True
+    ) -> st.State:
+        """Let an unfinished run go on, and drive it unless `drive` is false.
+
+        On a run in flight, or one that has ended, it does nothing. The state is as it is then.
+        """
+        conversation = await self._existing(conversation_id)
+        if not is_open(conversation.state) or conversation_id in self._driven:
+            return conversation.state
+        self._registry.agent(conversation.state.run.agent)
+        run = conversation.state.run
+        cause = {"paused": "person"}.get(run.state, "recovered")
+        if run.state == "paused" and run.cause == "shutdown":
+            cause = "restarted"
+        resumed = pb.RunResumed(
+            cause=cause, approve=options.approve, on_interrupted=options.on_interrupted
+        )
+        left = interrupted(conversation.state, "its controller ended before the outcome was known")
+        await conversation.append(Draft(resumed, run.exec_id, "", principal), *left)
+        if drive:
+            self._drive(conversation)
+        return conversation.state
+
+    async def pause(self, conversation_id: str, reason: str, principal: str) -> None:
+        """Begin no more steps. Steps in flight may end."""
+        conversation = await self._existing_open(conversation_id)
+        if conversation.state.run.state == "paused":
+            raise Refused("state", f"the run of {conversation_id} is paused already")
+        paused = pb.RunPaused(cause="person", reason=reason)
+        exec_id = conversation.state.run.exec_id
+        await conversation.append(Draft(paused, exec_id, "", principal))
+        await self._finished(conversation_id)
+
+    async def cancel(self, conversation_id: str, reason: str, principal: str) -> None:
+        """End a run for good. What is in flight is stopped; nobody knows what became of it."""
+        conversation = await self._existing_open(conversation_id)
+        state = conversation.state
+        canceled = Draft(pb.RunCanceled(reason=reason), state.run.exec_id, "", principal)
+        left = abandoned(state, "the run was canceled before it ended")
+        await conversation.append(*left, canceled)
+        await self._finished(conversation_id)
+
+    async def answer(
+        self,
+        conversation_id: str,
+        question_id: str,
+        choice: str,
+        text: str,
+        always: bool,
+        principal: str,
+    ) -> st.State:
+        """Answer a question; without an id, the only one there is. Raises Refused."""
+        conversation = await self._existing(conversation_id)
+        question = _question(conversation.state, question_id)
+        if question.choices and choice not in question.choices:
+            raise Refused(
+                "usage",
+                f"{choice!r} doesn't answer question {question.id} ({question.question})",
+                f"the answers are {', '.join(question.choices)}",
+            )
+        if not question.choices:
+            choice, text = "", text or choice
+        answered = pb.ApprovalAnswered(id=question.id, choice=choice, text=text, always=always)
+        exec_id = conversation.state.run.exec_id
+        await conversation.append(Draft(answered, exec_id, question.actor, principal))
+        return conversation.state
+
+    async def fork(
+        self,
+        source_id: str,
+        seq: int | None,
+        new: str,
+        edit: dict[str, Any] | None,
+        principal: str,
+    ) -> Conversation:
+        """A new conversation that is the source up to `seq`, with event `seq` edited if wanted.
+
+        A run that is open there is paused in the fork.
+        """
+        state = await self.log.state(source_id, seq)
+        at = state.seq
+        edited: Draft | None = None
+        if edit is not None:
+            if at < 2:
+                raise Refused("usage", "the first event of a conversation can't be edited")
+            edited = await self._edited(source_id, at, edit)
+            at -= 1
+            state = await self.log.state(source_id, at)
+        conversation = await self.log.fork(source_id, at, new)
+        exec_id = new_id() if is_open(state) else ""
+        forked = pb.ConversationForked(
+            source_id=source_id,
+            source_seq=at,
+            source_hash=conversation.head.hash,
+            exec_id=exec_id,
+        )
+        drafts = [Draft(forked, exec_id, "", principal)]
+        if edited is not None:
+            drafts.append(
+                Draft(
+                    edited.payload, exec_id or edited.exec_id, edited.actor, principal, "", at + 1
+                )
+            )
+        await conversation.append(*drafts)
+        return conversation
+
+    async def delete(self, conversation_id: str, reason: str, principal: str) -> None:
+        """Hide a conversation; `purge` removes it for good."""
+        conversation = await self._existing(conversation_id)
+        if is_open(conversation.state) and conversation_id in self._driven:
+            raise Refused(
+                "in_flight",
+                f"a run of {conversation_id} is in flight",
+                f"`axtui cancel {conversation_id}` ends it",
+            )
+        deleted = pb.ConversationDeleted(reason=reason)
+        await conversation.append(Draft(deleted, "", "", principal))
+
+    async def purge(self, conversation_id: str, principal: str) -> None:
+        """Remove a conversation for good. The control log keeps that it was there, who and when."""
+        conversation = await self._existing(conversation_id, deleted=True)
+        control = await self.log.conversation(CONTROL_LOG, create=True)
+        purged = pb.ConversationPurged(
+            conversation_id=conversation_id,
+            head_seq=conversation.head.seq,
+            head_hash=conversation.head.hash,
+        )
+        await control.append(Draft(purged, "", "", principal))
+        await self.log.purge(conversation_id)
+
+    @contextlib.contextmanager
+    def deltas(self, conversation_id: str, listener: Callable[[Delta], None]) -> Any:
+        """Have the provisional texts of a conversation given to `listener` meanwhile."""
+        listeners = self._delta_listeners.setdefault(conversation_id, set())
+        listeners.add(listener)
+        try:
+            yield
+        finally:
+            listeners.discard(listener)
+            if not listeners:
+                self._delta_listeners.pop(conversation_id, None)
+
+    def driven(self, conversation_id: str) -> asyncio.Task[None] | None:
+        """The task that drives a conversation's run, if this process does."""
+        found = self._driven.get(conversation_id)
+        return None if found is None else found[1]
+
+    async def close(self, principal: str = "", reason: str = "") -> None:
+        """Pause what runs, so that it goes on later, and close the log."""
+        for conversation_id, (driver, _) in list(self._driven.items()):
+            state = driver.conversation.state
+            if state.run.state in ("pending", "running") and not is_waiting(state):
+                paused = pb.RunPaused(cause="shutdown", reason=reason)
+                with contextlib.suppress(LogError):
+                    driver.conversation.append(Draft(paused, state.run.exec_id, "", principal))
+            else:
+                driver.abort()
+            await self._finished(conversation_id)
+        await self.log.close()
+
+    # Below
+
+    def _drive(self, conversation: Conversation) -> None:
+        driver = Driver(self._services, conversation)
+        task = asyncio.create_task(driver.run(), name=f"run {conversation.id}")
+        self._driven[conversation.id] = driver, task
+        task.add_done_callback(lambda _: self._driven.pop(conversation.id, None))
+
+    async def _finished(self, conversation_id: str) -> None:
+        task = self.driven(conversation_id)
+        if task is not None:
+            await asyncio.wait({task})
+
+    def _on_delta(self, delta: Delta) -> None:
+        for listener in self._delta_listeners.get(delta.conversation_id, ()):
+            listener(delta)
+
+    async def _existing(self, conversation_id: str, *, deleted: bool = False) -> Conversation:
+        conversation = await self.log.conversation(conversation_id)
+        if conversation.state.deleted_us and not deleted:
+            raise Refused("unknown", f"conversation {conversation_id} was deleted")
+        return conversation
+
+    async def _existing_open(self, conversation_id: str) -> Conversation:
+        conversation = await self._existing(conversation_id)
+        if not is_open(conversation.state):
+            state = conversation.state.run.state or "never started"
+            raise Refused("state", f"there is no run to stop: the last one is {state}")
+        return conversation
+
+    async def _done_before(self, conversation: Conversation, request_id: str) -> int | None:
+        if not request_id or not conversation.head.seq:
+            return None
+        return await self.log.request_seq(conversation.id, request_id)
+
+    def _refuse_if_busy(self, state: st.State) -> None:
+        if state.deleted_us:
+            raise Refused("unknown", f"conversation {state.conversation_id} was deleted")
+        if is_open(state):
+            name = state.conversation_id
+            raise Refused(
+                "in_flight",
+                f"conversation {name} has a run that hasn't ended",
+                f"`axtui exec --conversation {name} --resume` goes on with it, "
+                f"`axtui cancel {name}` ends it",
+            )
+
+    def _run_started(
+        self, conversation: Conversation, agent: str, options: RunOptions
+    ) -> pb.RunStarted:
+        if not agent:
+            known = ", ".join(sorted(self._registry.agents))
+            raise Refused("usage", "which agent is to run?", f"--agent takes one of {known}")
+        found = self._registry.agent(agent)
+        budget = self._config.policy.budget
+        workspace = conversation.state.run.workspace or options.workspace or str(Path.cwd())
+        return pb.RunStarted(
+            agent=agent,
+            config=conversation.data(dump_json(options.config)),
+            approve=options.approve or "policy",
+            on_interrupted=options.on_interrupted or "ask",
+            workspace=workspace,
+            limits=pb.Limits(
+                timeout_us=int((found.timeout or 0) * 1e6),
+                steps=budget.steps,
+                active_us=int(budget.seconds * 1e6),
+            ),
+        )
+
+    async def _edited(self, source_id: str, seq: int, edit: dict[str, Any]) -> Draft:
+        event = (await self.log.read(source_id, after=seq - 1, limit=1))[0].event()
+        payload = payload_of(event)
+        if payload is None:
+            raise Refused("usage", f"event {seq} ({event.kind}) has nothing that can be edited")
+        try:
+            changed = payload_from_json(event.kind, {**message_to_json(payload), **edit})
+        except CodecError as error:
+            raise Refused("usage", f"--edit doesn't fit event {seq}: {error}") from None
+        return Draft(changed, event.exec_id, event.actor)
+
+
+def _question(state: st.State, question_id: str) -> st.Question:
+    if question_id in state.questions:
+        return state.questions[question_id]
+    ids = sorted(state.questions)
+    if not ids:
+        raise Refused("state", f"conversation {state.conversation_id} asks nothing")
+    if question_id:
+        raise Refused("unknown", f"no question {question_id!r} is open", f"open: {', '.join(ids)}")
+    if len(ids) > 1:
+        raise Refused("usage", f"{len(ids)} questions are open", f"name one of {', '.join(ids)}")
+    return state.questions[ids[0]]

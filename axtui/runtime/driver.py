@@ -1,0 +1,260 @@
+"""Drives one run: starts its agent, and ends, pauses or fails the run as that turns out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any, NamedTuple
+
+from axtui.agent import Agent, ContinueRun
+from axtui.model.codec import dump_json, load_json
+from axtui.model.events import Draft, Payload
+from axtui.model.fold import is_waiting
+from axtui.model.ids import new_id
+from axtui.runtime.effects import describe
+from axtui.runtime.eventlog.conversation import Conversation
+from axtui.runtime.journal import Journal, Services
+from axtui.runtime.replay import History
+from axtui.v1 import event_pb2 as pb
+from axtui.v1 import state_pb2 as st
+
+# How long a paused run waits for its steps in flight, and an agent may take to clean up.
+GRACE_SECONDS = 1.2
+CLEANUP_SECONDS = 0.3
+
+
+class _Stop(NamedTuple):
+    """Why a run stops before its agent has returned: paused, ended, or failed with an error."""
+
+    how: str
+    error: pb.Error | None = None
+
+
+class Driver:
+    """One run in flight. Follows its conversation: a pause or a cancel is an event like others."""
+
+    def __init__(self, services: Services, conversation: Conversation) -> None:
+        self._services = services
+        self.conversation = conversation
+        self._stop: asyncio.Future[_Stop] = asyncio.get_running_loop().create_future()
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Drive until the run ends or pauses. Raises LogError if the log fails."""
+        self.conversation.on_append.append(self._on_event)
+        try:
+            while await self._drive():
+                pass
+        finally:
+            self.conversation.on_append.remove(self._on_event)
+            if self._alarm is not None:
+                self._alarm.cancel()
+
+    def abort(self) -> None:
+        """Let go of a run that waits, without a word in its log: nothing has changed for it."""
+        self._request_stop(_Stop("ended"))
+
+    async def _drive(self) -> bool:
+        """Whether another run has begun in this one's place."""
+        run = self.conversation.state.run
+        agent = self._services.registry.agent(run.agent)
+        config = load_json(await self._text(run.config))
+        events = await self._events()
+        journal = Journal(self._services, self.conversation, History(events), self._fail)
+        task = asyncio.create_task(journal.run_agent(agent, await self._input(events), config))
+        self._set_alarm()
+        try:
+            await asyncio.wait({task, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.done():
+                await self._stopped(journal, task, self._stop.result())
+                return False
+            return await self._returned(journal, task, agent)
+        finally:
+            journal.close()
+            await _end(task)
+
+    async def _returned(self, journal: Journal, task: asyncio.Task[Any], agent: Agent) -> bool:
+        left = journal.unasked()
+        # What the agent started and didn't wait for ends with it.
+        journal.close()
+        try:
+            value = task.result()
+            output = dump_json(value)
+        except ContinueRun as request:
+            await self._continue(journal, agent, request.state)
+            return True
+        except asyncio.CancelledError:
+            await self._finish(
+                pb.RunFailed(error=pb.Error(code="agent", message="it was canceled"))
+            )
+            return False
+        except (Exception, SystemExit) as error:
+            await self._finish(pb.RunFailed(error=describe(error)))
+            return False
+        if left is not None:
+            message = f"diverged: recorded step {left.key} ({left.name}) was never asked for"
+            await self._finish(pb.RunFailed(error=pb.Error(code="diverged", message=message)))
+            return False
+        await self._complete(journal, agent, value, output)
+        return False
+
+    async def _complete(self, journal: Journal, agent: Agent, value: Any, output: str) -> None:
+        try:
+            states = {name: self._data(dump_json(s)) for name, s in journal.agent_states.items()}
+        except (TypeError, ValueError) as error:
+            message = f"private state can't be kept: {error}"
+            await self._finish(pb.RunFailed(error=pb.Error(code="state", message=message)))
+            return
+        completed = pb.RunCompleted(output=self._data(output), agent_states=states)
+        if isinstance(value, str) and value:
+            content = pb.Content(text=self._data(json.loads(output)))
+            said = pb.Message(role="assistant", content=[content])
+            await self._finish(said, completed, actor=agent.id)
+        else:
+            await self._finish(completed, actor=agent.id)
+
+    async def _continue(self, journal: Journal, agent: Agent, state: dict[str, Any]) -> None:
+        run = self.conversation.state.run
+        journal.agent_states[agent.id] = state
+        states = {name: self._data(dump_json(s)) for name, s in journal.agent_states.items()}
+        started = pb.RunStarted(
+            agent=run.agent,
+            config=run.config,
+            approve=run.approve,
+            on_interrupted=run.on_interrupted,
+            workspace=run.workspace,
+            limits=run.allowance,
+            continues=run.exec_id,
+        )
+        ended = self._drafts(pb.RunCompleted(agent_states=states), actor=agent.id)
+        await self.conversation.append(*ended, Draft(started, new_id()))
+
+    async def _stopped(self, journal: Journal, task: asyncio.Task[Any], stop: _Stop) -> None:
+        if stop.how == "paused":
+            journal.hold()
+            await _within(GRACE_SECONDS, journal.settled())
+        journal.close()
+        await _end(task)
+        if stop.error is not None:
+            await self._finish(pb.RunFailed(error=stop.error))
+        elif left := interrupted(self.conversation.state, "the run was paused before it ended"):
+            await self.conversation.append(*left)
+
+    async def _finish(self, *payloads: Payload, actor: str = "") -> None:
+        await self.conversation.append(*self._drafts(*payloads, actor=actor))
+
+    def _drafts(self, *payloads: Payload, actor: str) -> list[Draft]:
+        state = self.conversation.state
+        left = abandoned(state, "the run ended before it did")
+        return [*left, *(Draft(payload, state.run.exec_id, actor) for payload in payloads)]
+
+    def _on_event(self, event: pb.Event) -> None:
+        if event.kind == "run.paused":
+            self._request_stop(_Stop("paused"))
+        elif event.kind == "run.canceled":
+            self._request_stop(_Stop("ended"))
+
+    def _fail(self, code: str, message: str) -> None:
+        self._request_stop(_Stop("failed", pb.Error(code=code, message=message)))
+
+    def _request_stop(self, stop: _Stop) -> None:
+        if not self._stop.done():
+            self._stop.set_result(stop)
+
+    def _set_alarm(self) -> None:
+        """Fail the run once its running time is over. Time spent waiting moves the alarm on."""
+        state = self.conversation.state
+        if not state.run.limits.timeout_us:
+            return
+        left = state.run.limits.timeout_us - active_us(state)
+        if left <= 0:
+            seconds = state.run.limits.timeout_us / 1e6
+            self._fail("timeout", f"the run took longer than the {seconds:g} s it may")
+        else:
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(left / 1e6, self._set_alarm)
+
+    async def _events(self) -> list[pb.Event]:
+        """What the log says of this run so far; nothing is read where there is nothing yet."""
+        after = self.conversation.state.run.started_seq - 1
+        events: list[pb.Event] = []
+        late: list[pb.Event] = []
+        # An answer may come while this reads.
+        self.conversation.on_append.append(late.append)
+        try:
+            while after < self.conversation.committed_seq:
+                page = await self._services.log.read(self.conversation.id, after=after, limit=2000)
+                events += [record.event() for record in page]
+                after = page[-1].seq
+        finally:
+            self.conversation.on_append.remove(late.append)
+        return events + [event for event in late if event.seq > after]
+
+    async def _input(self, events: list[pb.Event]) -> str:
+        """What the person said at the run's beginning."""
+        parts = []
+        for event in events:
+            if event.kind == "message" and event.message.role == "user":
+                for part in event.message.content:
+                    parts.append(await self._text(part.text))
+        return "\n".join(parts)
+
+    async def _text(self, data: pb.Data) -> str:
+        if data.HasField("blob"):
+            return (await self._services.log.blob(data.blob.digest)).decode()
+        return data.text
+
+    def _data(self, text: str) -> pb.Data:
+        return self.conversation.data(text)
+
+
+def interrupted(state: st.State, why: str) -> list[Draft]:
+    """Events that say of steps in flight that nobody knows how they end; they are yet decided."""
+    return _unknown(state, "interrupted", why, "decide")
+
+
+def abandoned(state: st.State, why: str) -> list[Draft]:
+    """Events that close whatever is open when a run ends."""
+    return _unknown(state, "canceled", why, "end")
+
+
+def _unknown(state: st.State, code: str, why: str, then: str) -> list[Draft]:
+    drafts = []
+    for step in sorted(state.open_steps.values(), key=lambda step: step.started_seq):
+        lasting = step.type in ("agent", "timer") or step.state != "running"
+        if lasting and then == "decide":
+            continue
+        failed = pb.StepFailed(
+            key=step.key,
+            attempt=step.attempt,
+            error=pb.Error(code=code, message=why),
+            unknown=step.type not in ("agent", "timer"),
+            next=then,
+        )
+        drafts.append(Draft(failed, state.run.exec_id, step.actor))
+    return drafts
+
+
+def active_us(state: st.State) -> int:
+    """Running time up to now: that of the fold, and what has passed since the last event."""
+    running = state.run.state == "running" and not is_waiting(state)
+    since = time.time_ns() // 1000 - state.time_us if running else 0
+    return state.run.active_us + max(0, since)
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel an agent, and wait a moment for it to clean up; one that won't is left behind."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CLEANUP_SECONDS)
+    if task.done() and not task.cancelled():
+        task.exception()
+
+
+async def _within(seconds: float, waiting: Any) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await waiting
+    except TimeoutError:
+        pass

@@ -1,0 +1,100 @@
+"""Running the function of a step, whatever kind of function it is."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import traceback
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+from axtui.agent import Call, ContinueRun, StepFailed, ToolError, _call
+from axtui.v1 import event_pb2 as pb
+
+MAX_MESSAGE = 2000
+MAX_DETAIL = 8000
+
+
+class StepTimeout(Exception):
+    """An attempt took longer than it may, so that nobody knows what it did."""
+
+
+async def run_effect(function: Callable[[], Any], call: Call, timeout: float | None) -> Any:
+    """The value of `function()`: awaited in the loop if it is async, else made in a thread.
+
+    Raises StepTimeout after `timeout` seconds, and whatever the function raises.
+    """
+    token = _call.set(call)
+    try:
+        if timeout is None:
+            return await _run(function)
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                return await _run(function)
+        except TimeoutError:
+            if limit.expired():
+                raise StepTimeout(f"no outcome within {timeout:g} s") from None
+            raise
+    finally:
+        _call.reset(token)
+
+
+async def _run(function: Callable[[], Any]) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function()
+    result = await _in_thread(function)
+    return await result if inspect.isawaitable(result) else result
+
+
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    """Like asyncio.to_thread, but a daemon: a function that hangs must not keep the process."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+    context = copy_context()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(result)
+        elif isinstance(error, StopIteration):
+            # A future refuses it, since it would end the coroutine that awaits.
+            done.set_exception(RuntimeError("the function raised StopIteration"))
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = context.run(function)
+        except BaseException as raised:
+            error = raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="axtui-step", daemon=True).start()
+    return await done
+
+
+def describe(error: BaseException) -> pb.Error:
+    """An exception as a log keeps it."""
+    if isinstance(error, ToolError):
+        return pb.Error(code="tool", message=_clean(str(error), MAX_MESSAGE))
+    if isinstance(error, StepTimeout):
+        return pb.Error(code="timeout", message=str(error))
+    if isinstance(error, StepFailed):
+        return pb.Error(code="step", message=_clean(str(error), MAX_MESSAGE))
+    if isinstance(error, ContinueRun):
+        return pb.Error(code="exception", message="only a run's own agent can use continue_with")
+    trace = "".join(traceback.format_exception(error))
+    return pb.Error(
+        code="exception",
+        message=_clean(f"{type(error).__name__}: {error}", MAX_MESSAGE),
+        detail=_clean(trace[-MAX_DETAIL:], MAX_DETAIL),
+    )
+
+
+def _clean(text: str, limit: int) -> str:
+    return text[:limit].encode(errors="replace").decode()

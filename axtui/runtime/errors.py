@@ -1,0 +1,21 @@
+"""What the runtime says no with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Code = Literal["usage", "unknown", "in_flight", "held", "state", "denied"]
+
+
+class Refused(Exception):
+    """A request that can't be served; nothing was written.
+
+    `code` says why: usage (it is wrong in itself), unknown (no such thing), in_flight (a run is
+    under way), held (another process has the lease), state (not in the state that things are in),
+    denied (not allowed).
+    """
+
+    def __init__(self, code: Code, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code: Code = code
+        self.hint = hint

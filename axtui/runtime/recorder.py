@@ -1,0 +1,53 @@
+"""How a run writes into its conversation, and reads back what it wrote."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from axtui.agent import Request
+from axtui.model.codec import load_json
+from axtui.model.events import Draft, Payload
+from axtui.runtime.eventlog.base import Commit, EventLog
+from axtui.runtime.eventlog.conversation import Conversation
+from axtui.v1 import event_pb2 as pb
+
+MAX_AHEAD = 512
+
+
+class Recorder:
+    """Appends what a run's agents do, until it is closed."""
+
+    def __init__(self, log: EventLog, conversation: Conversation) -> None:
+        self.log = log
+        self.conversation = conversation
+        self.closed = False
+
+    def append(self, request: Request, payload: Payload) -> Commit:
+        """Record something that `request` is about; its scope's clock moves on to it."""
+        if self.closed:
+            raise asyncio.CancelledError
+        scope = request.scope
+        commit = self.conversation.append(Draft(payload, scope.exec_id, scope.actor))
+        scope.time_us = self.conversation.head.time_us
+        return commit
+
+    async def not_too_far_ahead(self, commit: Commit) -> None:
+        """A run that never has to wait for the disk still must not fill the memory."""
+        conversation = self.conversation
+        if conversation.head.seq - conversation.committed_seq > MAX_AHEAD:
+            await commit
+
+    def data(self, text: str) -> pb.Data:
+        """`text` for an event of the next append. Raises ValueError if it is too long."""
+        return self.conversation.data(text)
+
+    async def text(self, data: pb.Data) -> str:
+        """What was stored, read from its blob if it is one."""
+        if data.HasField("blob"):
+            return (await self.log.blob(data.blob.digest)).decode()
+        return data.text
+
+    async def load(self, data: pb.Data) -> Any:
+        """The JSON value that was stored."""
+        return load_json(await self.text(data))
