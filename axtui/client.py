@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import getpass
 import os
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,15 +14,13 @@ from axtui.model.summary import Listed
 from axtui.runtime.config import Config
 from axtui.runtime.controller import Accepted, Controller, RunOptions
 from axtui.runtime.errors import Refused
-from axtui.runtime.eventlog.base import PAGE, LeaseHeld, UnknownConversation
+from axtui.runtime.eventlog.base import ALL, PAGE, LeaseHeld, UnknownConversation
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.journal import Delta
 from axtui.runtime.registry import load_registry
 from axtui.runtime.transfer import Imported, export_lines, import_lines
 from axtui.runtime.verify import Fault, verify
 from axtui.v1 import state_pb2 as st
-
-MAX_DELTAS = 1000
 
 
 class Client(Protocol):
@@ -65,7 +61,9 @@ class Client(Protocol):
     def verify(self, conversation_id: str | None) -> AsyncIterator[Fault | str]: ...
     async def size(self) -> int: ...
     async def running_elsewhere(self) -> int: ...
-    async def close(self, reason: str = "") -> None: ...
+    async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]: ...
+    async def suspend(self, reason: str) -> None: ...
+    async def close(self) -> None: ...
 
 
 def connect(config: Config) -> Client:
@@ -173,22 +171,13 @@ class LocalClient:
     async def watch(self, conversation_id: str, after: int) -> AsyncIterator[list[Record | Delta]]:
         """Events after `after`, each once, as they are committed, and deltas between them."""
         log = self._read(conversation_id)
-        wake = asyncio.Event()
-        deltas: deque[Delta] = deque(maxlen=MAX_DELTAS)
-
-        def listen(delta: Delta) -> None:
-            deltas.append(delta)
-            wake.set()
-
         if self._controller is None:
             async for page in log.tail(conversation_id, after):
                 yield [*page]
             return
-        with self._controller.deltas(conversation_id, listen):
-            async for page in log.tail(conversation_id, after, wake):
-                items: list[Record | Delta] = [*page, *deltas]
-                deltas.clear()
-                yield items
+        with self._controller.watching(conversation_id) as watcher:
+            async for page in log.tail(conversation_id, after, watcher.wake):
+                yield [*page, *watcher.take_deltas()]
 
     async def export(self, conversation_id: str) -> AsyncIterator[str]:
         """The lines of an export."""
@@ -214,10 +203,28 @@ class LocalClient:
 
         return 0 if self._controller is not None else holder(self._config.log_path)
 
-    async def close(self, reason: str = "") -> None:
+    async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]:
+        """Conversations whose run has ended, or that were deleted, and that are old enough."""
+        if self._log is None and not self._config.log_path.exists():
+            return []
+        found = await self._read().conversations(deleted=True, limit=ALL)
+        return [
+            listed
+            for listed in found
+            if listed.updated_us <= before_us
+            and (listed.summary.deleted_us or not listed.open)
+            and (not states or listed.summary.state in states)
+        ]
+
+    async def suspend(self, reason: str) -> None:
+        """Pause what runs here, for whoever drives it next."""
+        if self._controller is not None:
+            await self._controller.suspend(self._principal, reason)
+
+    async def close(self) -> None:
         """Pause what runs here and let go of everything."""
         if self._controller is not None:
-            await self._controller.close(self._principal, reason)
+            await self._controller.close(self._principal)
         elif self._log is not None:
             await self._log.close()
 

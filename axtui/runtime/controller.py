@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from axtui.runtime.registry import Registry
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
+MAX_DELTAS = 1000
 MAX_INPUT = 16 * 1024 * 1024
 
 
@@ -45,6 +48,23 @@ class Accepted:
     seq: int
 
 
+class Watcher:
+    """Who watches a conversation, and what there is for him beside the log."""
+
+    def __init__(self) -> None:
+        self.wake = asyncio.Event()
+        self.deltas: deque[Delta] = deque(maxlen=MAX_DELTAS)
+        self.error: BaseException | None = None
+
+    def take_deltas(self) -> list[Delta]:
+        """The deltas since the last call. Raises what the run's driver failed with."""
+        if self.error is not None:
+            raise self.error
+        taken = list(self.deltas)
+        self.deltas.clear()
+        return taken
+
+
 class Controller:
     """Writes an event log that was opened with the lease. Belongs to the running event loop."""
 
@@ -54,7 +74,7 @@ class Controller:
         self._registry = registry
         self._services = Services(log, registry, config.policy, self._on_delta)
         self._driven: dict[str, tuple[Driver, asyncio.Task[None]]] = {}
-        self._delta_listeners: dict[str, set[Callable[[Delta], None]]] = {}
+        self._watchers: dict[str, set[Watcher]] = {}
         self._starting = asyncio.Lock()
 
     async def start(
@@ -222,24 +242,25 @@ class Controller:
         await self.log.purge(conversation_id)
 
     @contextlib.contextmanager
-    def deltas(self, conversation_id: str, listener: Callable[[Delta], None]) -> Any:
-        """Have the provisional texts of a conversation given to `listener` meanwhile."""
-        listeners = self._delta_listeners.setdefault(conversation_id, set())
-        listeners.add(listener)
+    def watching(self, conversation_id: str) -> Iterator[Watcher]:
+        """Hear of what isn't in a conversation's log: provisional text, and a driver's failure."""
+        watcher = Watcher()
+        watchers = self._watchers.setdefault(conversation_id, set())
+        watchers.add(watcher)
         try:
-            yield
+            yield watcher
         finally:
-            listeners.discard(listener)
-            if not listeners:
-                self._delta_listeners.pop(conversation_id, None)
+            watchers.discard(watcher)
+            if not watchers:
+                self._watchers.pop(conversation_id, None)
 
     def driven(self, conversation_id: str) -> asyncio.Task[None] | None:
         """The task that drives a conversation's run, if this process does."""
         found = self._driven.get(conversation_id)
         return None if found is None else found[1]
 
-    async def close(self, principal: str = "", reason: str = "") -> None:
-        """Pause what runs, so that it goes on later, and close the log."""
+    async def suspend(self, principal: str = "", reason: str = "") -> None:
+        """Pause what runs, so that it goes on later; what waits just waits."""
         for conversation_id, (driver, _) in list(self._driven.items()):
             state = driver.conversation.state
             if state.run.state in ("pending", "running") and not is_waiting(state):
@@ -249,6 +270,10 @@ class Controller:
             else:
                 driver.abort()
             await self._finished(conversation_id)
+
+    async def close(self, principal: str = "") -> None:
+        """Pause what runs, then close the log."""
+        await self.suspend(principal)
         await self.log.close()
 
     # Below
@@ -257,7 +282,15 @@ class Controller:
         driver = Driver(self._services, conversation)
         task = asyncio.create_task(driver.run(), name=f"run {conversation.id}")
         self._driven[conversation.id] = driver, task
-        task.add_done_callback(lambda _: self._driven.pop(conversation.id, None))
+        task.add_done_callback(partial(self._driver_done, conversation.id))
+
+    def _driver_done(self, conversation_id: str, task: asyncio.Task[None]) -> None:
+        self._driven.pop(conversation_id, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            for watcher in self._watchers.get(conversation_id, ()):
+                watcher.error = error
+                watcher.wake.set()
 
     async def _finished(self, conversation_id: str) -> None:
         task = self.driven(conversation_id)
@@ -265,8 +298,9 @@ class Controller:
             await asyncio.wait({task})
 
     def _on_delta(self, delta: Delta) -> None:
-        for listener in self._delta_listeners.get(delta.conversation_id, ()):
-            listener(delta)
+        for watcher in self._watchers.get(delta.conversation_id, ()):
+            watcher.deltas.append(delta)
+            watcher.wake.set()
 
     async def _existing(self, conversation_id: str, *, deleted: bool = False) -> Conversation:
         conversation = await self.log.conversation(conversation_id)

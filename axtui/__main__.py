@@ -1,0 +1,7 @@
+"""`python -m axtui`."""
+
+import sys
+
+from axtui.cli import main
+
+sys.exit(main())

@@ -1,0 +1,20 @@
+"""End a run for good. What it has done so far stays in its log."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from axtui.cli.control import configure, told
+
+if TYPE_CHECKING:
+    from axtui.client import Client
+
+__all__ = ["configure", "run"]
+
+
+async def run(client: Client, args: argparse.Namespace) -> int:
+    """Record it."""
+    await client.cancel(args.conversation, args.reason)
+    told(args, args.conversation, await client.state(args.conversation), "canceled")
+    return 0

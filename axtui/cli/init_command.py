@@ -1,0 +1,98 @@
+"""Write a commented axtui.yaml here, or the skeleton of an agent: `axtui init agent NAME`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from axtui.cli.common import UsageError, print_json, print_text
+
+if TYPE_CHECKING:
+    from axtui.client import Client
+
+_CONFIG = """\
+# What axtui is set up with. Everything here is optional; what is commented out is the default.
+# ${NAME} and ${NAME:-default} are filled from the environment.
+
+# Where the log is. A relative name counts from this file's folder.
+#eventlog:
+#  sqlite:
+#    filename: log.db
+
+# Agents of your own, beside the built-in ones. `axtui init agent NAME` writes a skeleton.
+#agents:
+#  - id: greeter
+#    python: "greeter:greeter"     # module:object, imported from the folder axtui is started in
+#    description: greets
+#    timeout: 10m                  # of running time; waiting for a person doesn't count
+
+#policy:
+#  # For tools and steps by name: allow, ask or deny. The first pattern that fits holds.
+#  approve:
+#    "publish*": ask
+#  # What a run may use before it asks for more.
+#  budget:
+#    steps: 10000
+#    seconds: 24h
+"""
+_AGENT = '''\
+"""An agent for axtui."""
+
+from axtui.agent import Context, agent
+
+
+def look_up(topic: str) -> str:
+    """Whatever reaches outside belongs into a step: it is done once, and its outcome kept."""
+    return f"all there is to know about {{topic}}"
+
+
+@agent
+async def {name}(ctx: Context) -> str:
+    """Looks something up, if somebody agrees."""
+    if not await ctx.approve(f"Look up {{ctx.input!r}}?"):
+        return "Then not."
+    found = await ctx.step(look_up, ctx.input, effect="readonly")
+    return f"Here is {{found}}."
+'''
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of init."""
+    parser.add_argument("what", nargs="?", choices=("config", "agent"), default="config")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the agent")
+
+
+async def run(client: Client, args: argparse.Namespace) -> int:
+    """Write the file, unless there is one already."""
+    if args.what == "config":
+        if args.name is not None:
+            raise UsageError("`axtui init config` takes no name")
+        return _write(args, Path("axtui.yaml"), _CONFIG, "edit it; axtui reads it in this folder")
+    name = args.name or ""
+    if not name.isidentifier():
+        raise UsageError(
+            f"{name!r} can't be the name of an agent" if name else "the agent needs a name",
+            "a Python name, such as `axtui init agent greeter`",
+        )
+    hint = (
+        "add it to axtui.yaml:\n"
+        f'  agents:\n    - {{id: {name}, python: "{name}:{name}"}}\n'
+        f"then: axtui exec --agent {name} --input TEXT"
+    )
+    return _write(args, Path(f"{name}.py"), _AGENT.format(name=name), hint)
+
+
+def _write(args: argparse.Namespace, path: Path, text: str, hint: str) -> int:
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already", "it was left as it is") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    if args.output == "json":
+        print_json({"written": str(path)})
+    else:
+        print_text(f"wrote {path}; {hint}")
+    return 0

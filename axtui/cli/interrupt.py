@@ -1,0 +1,60 @@
+"""Ctrl+C and SIGTERM: first a request to pause, and soon after the end whatever hangs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+# The promise is two seconds; a run that is paused takes up to 1.5 of them.
+_LIMIT_SECONDS = 1.85
+
+
+class Interrupt:
+    """While entered, SIGINT and SIGTERM set `signal` and wake `wait`."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._quiet = args.output == "json"
+        self._woken = asyncio.Event()
+        self._before: dict[int, Any] = {}
+        self.signal = 0
+        self.conversation_id = ""
+
+    def __enter__(self) -> Interrupt:
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    async def wait(self) -> None:
+        """Return once a signal has come."""
+        await self._woken.wait()
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        # Not the loop's own signal handling: an agent that hangs in the loop would hang that too.
+        if self.signal:
+            return
+        self.signal = number
+        timer = threading.Timer(_LIMIT_SECONDS, self._give_up)
+        timer.daemon = True
+        timer.start()
+        self._loop.call_soon_threadsafe(self._woken.set)
+
+    def _give_up(self) -> None:
+        """Leave without a word to the log: whatever was acknowledged is in it."""
+        if self.conversation_id and not self._quiet:
+            sys.stderr.write(
+                f"axtui: something hangs; the run goes on with\n"
+                f"  axtui exec --conversation {self.conversation_id} --resume\n"
+            )
+            sys.stderr.flush()
+        os._exit(128 + self.signal)

@@ -1,0 +1,58 @@
+"""Remove conversations for good: those that were deleted, and those that ended, long enough ago.
+
+Runs that haven't ended are never removed. Forks keep the events that they share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from axtui.cli.common import UsageError, ago, print_json, print_text, size_text
+from axtui.runtime.config import parse_duration
+
+if TYPE_CHECKING:
+    from axtui.client import Client
+    from axtui.model.summary import Listed
+
+_STATES = ("completed", "failed", "canceled", "idle")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of prune."""
+    parser.add_argument("--older-than", required=True, metavar="DUR", help="such as 30d or 12h")
+    parser.add_argument("--state", action="append", choices=_STATES, default=[])
+    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+async def run(client: Client, args: argparse.Namespace) -> int:
+    """Remove them, or say which would be."""
+    try:
+        seconds = parse_duration(args.older_than)
+    except ValueError as error:
+        raise UsageError(f"--older-than: {error}") from None
+    now = time.time_ns() // 1000
+    found = await client.prunable(now - int(seconds * 1e6), args.state)
+    for listed in found:
+        if not args.dry_run:
+            await client.purge(listed.summary.id)
+        _tell(args, listed, now)
+    if args.output == "text":
+        verb = "would be removed" if args.dry_run else "removed"
+        size = f"; the log takes {size_text(await client.size())}" if found else ""
+        print_text(f"{len(found)} conversations {verb}{size}")
+    return 0
+
+
+def _tell(args: argparse.Namespace, listed: Listed, now: int) -> None:
+    summary = listed.summary
+    state = "deleted" if summary.deleted_us else summary.state
+    if args.output == "json":
+        done = "would be purged" if args.dry_run else "purged"
+        print_json(
+            {"conversation_id": summary.id, "state": state, "events": listed.seq, "done": done}
+        )
+    else:
+        age = ago(listed.updated_us, now)
+        print_text(f"{summary.id}  {state}  {listed.seq} events  {age}  {summary.title}")

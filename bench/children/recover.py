@@ -1,0 +1,36 @@
+"""Runs the agent `tells` through the client, as `axtui exec` would: a new run, or `resume`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from axtui.client import connect
+from axtui.runtime.config import Agent, Budget, Config, Policy
+from axtui.runtime.controller import RunOptions
+
+
+async def main(folder: Path, steps: int, verb: str) -> None:
+    """Drive the run to its end."""
+    client = connect(
+        Config(
+            data_dir=folder,
+            agents=(Agent("tells", "bench.work:tells"),),
+            policy=Policy(budget=Budget(steps=1_000_000)),
+        )
+    )
+    if verb == "resume":
+        seq = (await client.state("bench")).seq
+        await client.resume("bench", RunOptions())
+    else:
+        options = RunOptions(config={"steps": steps})
+        seq = (await client.start("bench", "", "tells", options)).seq
+    async for page in client.watch("bench", seq):
+        if any(getattr(item, "kind", "").startswith("run.completed") for item in page):
+            break
+    await client.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
