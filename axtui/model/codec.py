@@ -1,14 +1,15 @@
 """Readable JSON of events: what `--output json` prints and `export` writes beside the bytes.
 
 Empty fields are left out. `Data` appears as the JSON value it holds, inside a message's content as
-text, and as `{"blob": DIGEST, "size": …, "preview": …}` where it is a blob. Bytes are hex.
+text, and as `{"blob": DIGEST, "size": …, "preview": …}` where it is a blob. A value that could be
+taken for a blob is wrapped: `{"inline": VALUE}`. Bytes are hex.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -17,6 +18,15 @@ from axtui.model.events import PAYLOAD_TYPES, Payload, payload_of
 from axtui.v1 import event_pb2 as pb
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BLOB_KEYS = {"blob", "size", "preview"}
+_INLINE_KEYS = {"inline"}
+_SCALARS: dict[int, type] = {
+    FieldDescriptor.TYPE_BYTES: str,
+    FieldDescriptor.TYPE_STRING: str,
+    FieldDescriptor.TYPE_BOOL: bool,
+}
+_WORDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number", bool: "a bool"}
+T = TypeVar("T")
 
 
 class CodecError(ValueError):
@@ -24,8 +34,11 @@ class CodecError(ValueError):
 
 
 def format_time(time_us: int) -> str:
-    """RFC 3339 in UTC with microseconds."""
-    moment = _EPOCH + timedelta(microseconds=time_us)
+    """RFC 3339 in UTC with microseconds; outside the years 1 to 9999 the bare number."""
+    try:
+        moment = _EPOCH + timedelta(microseconds=time_us)
+    except OverflowError:
+        return f"{time_us} µs"
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -77,7 +90,16 @@ def _data_to_json(data: pb.Data, as_text: bool) -> Any:
         return {"blob": blob.digest.hex(), "size": blob.size, "preview": blob.preview}
     if as_text:
         return data.text
-    return json.loads(data.text) if data.text else None
+    try:
+        value = load_json(data.text)
+    except (ValueError, RecursionError):
+        # Nothing here writes such a thing, but whatever is in a log can be shown.
+        return data.text
+    return {"inline": value} if _looks_special(value) else value
+
+
+def _looks_special(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() in (_BLOB_KEYS, _INLINE_KEYS)
 
 
 def payload_from_json(kind: str, data: dict[str, Any]) -> Payload:
@@ -91,17 +113,15 @@ def payload_from_json(kind: str, data: dict[str, Any]) -> Payload:
 
 
 def _fill(message: Message, values: Any, where: str) -> None:
-    if not isinstance(values, dict):
-        raise CodecError(f"{where}: expected an object, got {values!r}")
     fields = message.DESCRIPTOR.fields_by_name
-    for name, value in values.items():
+    for name, value in _expect(dict, values, where).items():
         field = fields.get(name)
         if field is None:
             known = ", ".join(sorted(fields))
             raise CodecError(f"{where}: no field {name!r}; there are {known}")
         try:
             _set_field(message, field, value, f"{where}.{name}")
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             if isinstance(error, CodecError):
                 raise
             raise CodecError(f"{where}.{name}: {error}") from None
@@ -111,19 +131,17 @@ def _set_field(message: Message, field: Any, value: Any, where: str) -> None:
     as_text = isinstance(message, pb.Content)
     target = getattr(message, field.name)
     if _is_map(field):
-        for key, item in value.items():
-            if isinstance(target, dict) or field.message_type.fields_by_name["value"].message_type:
-                _fill_value(target[key], item, as_text, where)
-            else:
-                target[key] = item
+        # All our maps hold messages.
+        for key, item in _expect(dict, value, where).items():
+            _fill_value(target[key], item, as_text, where)
     elif field.is_repeated:
-        for item in value:
+        for item in _expect(list, value, where):
             if field.message_type is None:
-                target.append(_scalar(field, item))
+                target.append(_scalar(field, item, where))
             else:
                 _fill_value(target.add(), item, as_text, where)
     elif field.message_type is None:
-        setattr(message, field.name, _scalar(field, value))
+        setattr(message, field.name, _scalar(field, value, where))
     else:
         target.SetInParent()
         _fill_value(target, value, as_text, where)
@@ -132,18 +150,28 @@ def _set_field(message: Message, field: Any, value: Any, where: str) -> None:
 def _fill_value(target: Message, value: Any, as_text: bool, where: str) -> None:
     if not isinstance(target, pb.Data):
         _fill(target, value, where)
-    elif isinstance(value, dict) and set(value) == {"blob", "size", "preview"}:
-        target.blob.digest = bytes.fromhex(value["blob"])
-        target.blob.size = value["size"]
-        target.blob.preview = value["preview"]
+    elif isinstance(value, dict) and value.keys() == _BLOB_KEYS:
+        blob = {"digest": value["blob"], "size": value["size"], "preview": value["preview"]}
+        target.blob.SetInParent()
+        _fill(target.blob, blob, where)
     elif as_text:
-        target.text = value
+        target.text = _expect(str, value, where)
+    elif isinstance(value, dict) and value.keys() == _INLINE_KEYS:
+        target.text = dump_json(value["inline"])
     else:
         target.text = dump_json(value)
 
 
-def _scalar(field: FieldDescriptor, value: Any) -> Any:
+def _scalar(field: FieldDescriptor, value: Any, where: str) -> Any:
+    _expect(_SCALARS.get(field.type, int), value, where)
     return bytes.fromhex(value) if field.type == FieldDescriptor.TYPE_BYTES else value
+
+
+def _expect(kind: type[T], value: Any, where: str) -> T:
+    # Not isinstance: true is no number.
+    if type(value) is not kind:
+        raise CodecError(f"{where}: expected {_WORDS[kind]}, got {value!r}")
+    return value
 
 
 def _is_map(field: FieldDescriptor) -> bool:

@@ -23,6 +23,7 @@ MAX_AGENT_STATES = 256
 MAX_MESSAGES = 8
 EXCERPT_CHARS = 400
 TITLE_CHARS = 80
+MAX_INT = 2**63 - 1
 
 
 def fold(events: Iterable[pb.Event], state: st.State | None = None) -> st.State:
@@ -39,7 +40,7 @@ def apply(state: st.State, event: pb.Event) -> None:
     """Take one event into `state`, in place."""
     run = state.run
     if run.state == "running" and event.kind != "run.resumed" and not is_waiting(state):
-        run.active_us += max(0, event.time_us - state.time_us)
+        run.active_us = _sum(run.active_us, max(0, event.time_us - state.time_us))
     state.seq = event.seq
     state.time_us = event.time_us
     if not state.created_us:
@@ -61,8 +62,11 @@ def is_open(state: st.State) -> bool:
 
 def is_waiting(state: st.State) -> bool:
     """Whether nothing can go on before somebody answers."""
-    return bool(state.questions) and all(
-        step.state == "unknown" or step.type == "agent" or _asked_about(state, step.key)
+    if not state.questions:
+        return False
+    asked_about = {question.key for question in state.questions.values()}
+    return all(
+        step.state == "unknown" or step.type == "agent" or step.key in asked_about
         for step in state.open_steps.values()
     )
 
@@ -74,10 +78,6 @@ def status(state: st.State) -> str:
     if state.run.state in ("pending", "running") and is_waiting(state):
         return "waiting"
     return state.run.state
-
-
-def _asked_about(state: st.State, key: str) -> bool:
-    return any(question.key == key for question in state.questions.values())
 
 
 def _count_actor(state: st.State, event: pb.Event) -> None:
@@ -257,9 +257,14 @@ def _approval_answered(state: st.State, event: pb.Event) -> None:
 
 def _grant(run: st.Run, limit: str) -> None:
     if limit == "steps":
-        run.limits.steps += run.allowance.steps
+        run.limits.steps = _sum(run.limits.steps, run.allowance.steps)
     else:
-        run.limits.active_us += run.allowance.active_us
+        run.limits.active_us = _sum(run.limits.active_us, run.allowance.active_us)
+
+
+def _sum(one: int, other: int) -> int:
+    """What both add up to, within what a field holds: no event may stop the fold."""
+    return max(-MAX_INT, min(MAX_INT, one + other))
 
 
 def _add_rule(state: st.State, question: st.Question, choice: str, seq: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from axtui.model.codec import event_to_json
+from axtui.model.codec import dump_json, event_to_json
 from axtui.model.events import Record, blobs_of, envelope_hash
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import EventLog
@@ -37,12 +37,12 @@ async def export_lines(log: EventLog, conversation_id: str) -> AsyncIterator[str
                 if digest not in written:
                     written.add(digest)
                     data = _base64(await log.blob(digest))
-                    yield json.dumps({"kind": "blob", "digest": digest.hex(), "data": data})
+                    yield dump_json({"kind": "blob", "digest": digest.hex(), "data": data})
             line = event_to_json(event)
             line["hash"] = envelope_hash(record.envelope).hex()
             line["envelope"] = _base64(record.envelope)
             line["payload"] = None if record.payload is None else _base64(record.payload)
-            yield json.dumps(line, ensure_ascii=False)
+            yield dump_json(line)
         after = page[-1].seq
 
 
@@ -53,6 +53,7 @@ async def import_lines(log: EventLog, lines: Iterable[str]) -> Imported:
     """
     records: list[Record] = []
     blobs: dict[bytes, bytes] = {}
+    unnamed: dict[bytes, int] = {}
     previous = b""
     conversation_id = ""
     for number, line in enumerate(lines, start=1):
@@ -60,16 +61,23 @@ async def import_lines(log: EventLog, lines: Iterable[str]) -> Imported:
             continue
         entry = _parse(line, number)
         if entry.get("kind") == "blob":
-            data = _bytes(entry, "data", number)
-            blobs[sha256(data).digest()] = data
+            digest, data = _blob(entry, number)
+            blobs[digest] = data
+            unnamed[digest] = number
             continue
         record = _record(entry, number)
         event = _checked(record, entry, previous, len(records) + 1, number)
-        if missing := [d for d in blobs_of(event) if d not in blobs]:
-            raise _wrong(number, f"blob {missing[0].hex()[:12]}… isn't in the file")
+        for digest in blobs_of(event):
+            if digest not in blobs:
+                raise _wrong(number, f"blob {digest.hex()[:12]}… isn't in the lines before it")
+            unnamed.pop(digest, None)
         conversation_id = event.conversation_id
         previous = envelope_hash(record.envelope)
         records.append(record)
+    if unnamed:
+        raise _wrong(min(unnamed.values()), "no event names this blob; is the file cut off?")
+    if conversation_id.startswith("$") or not conversation_id.isprintable():
+        raise Refused("usage", f"{conversation_id!r} is no id for a conversation")
     if not records:
         raise Refused("usage", "the file holds no events", "`axtui export ID` writes one that does")
     await log.restore(conversation_id, records, list(blobs.items()))
@@ -86,6 +94,14 @@ def _parse(line: str, number: int) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise _wrong(number, "it isn't a JSON object")
     return entry
+
+
+def _blob(entry: dict[str, Any], number: int) -> tuple[bytes, bytes]:
+    data = _bytes(entry, "data", number)
+    digest = sha256(data).digest()
+    if entry != {"kind": "blob", "digest": digest.hex(), "data": entry["data"]}:
+        raise _wrong(number, "its digest isn't that of its data")
+    return digest, data
 
 
 def _record(entry: dict[str, Any], number: int) -> Record:
@@ -111,9 +127,14 @@ def _checked(
     if entry.get("hash") != envelope_hash(record.envelope).hex():
         raise _wrong(number, "its hash is another one")
     readable = {k: v for k, v in entry.items() if k not in ("hash", "envelope", "payload")}
-    if readable != event_to_json(event):
+    if _sorted(readable) != _sorted(event_to_json(event)):
         raise _wrong(number, "its readable part says something else than its bytes")
     return event
+
+
+def _sorted(value: dict[str, Any]) -> str:
+    # As text: 1, 1.0 and true would be the same.
+    return json.dumps(value, sort_keys=True)
 
 
 def _bytes(entry: dict[str, Any], field: str, number: int) -> bytes:

@@ -11,9 +11,19 @@ from google.protobuf.message import DecodeError
 from axtui.model.events import Record, blobs_of, envelope_hash
 from axtui.model.fold import FOLD_VERSION, apply
 from axtui.model.summary import summarise
-from axtui.runtime.eventlog.base import ALL, CONTROL_LOG, EventLog, LogError, UnknownConversation
+from axtui.runtime.eventlog.base import (
+    ALL,
+    CONTROL_LOG,
+    EventLog,
+    LogDamaged,
+    LogError,
+    UnknownConversation,
+)
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
+
+# Shorter than the way from one keyframe to the next.
+_PAGE = 500
 
 
 class Fault(NamedTuple):
@@ -25,8 +35,23 @@ class Fault(NamedTuple):
 
 
 async def verify(log: EventLog, conversation_id: str | None) -> AsyncIterator[Fault | str]:
-    """Check one conversation or all of them: the id of each that is sound, and every fault."""
-    ids = [conversation_id] if conversation_id else await _all_ids(log)
+    """Check one conversation or all of them: the id of each that is sound, and every fault.
+
+    With all of them goes the store as a whole; what is wrong there is a fault of conversation "".
+    It may be written meanwhile: each conversation is checked up to where it was at some moment.
+    """
+    try:
+        if conversation_id:
+            if await log.find(conversation_id) is None:
+                raise UnknownConversation(conversation_id)
+            ids = [conversation_id]
+        else:
+            for what in await log.faults():
+                yield Fault("", 0, what)
+            ids = await _all_ids(log)
+    except LogDamaged as error:
+        yield Fault(conversation_id or "", 0, str(error))
+        return
     for name in ids:
         sound = True
         async for fault in _verify_one(log, name):
@@ -44,21 +69,31 @@ async def _all_ids(log: EventLog) -> list[str]:
 
 
 async def _verify_one(log: EventLog, name: str) -> AsyncIterator[Fault]:
+    state = st.State(version=FOLD_VERSION)
+    try:
+        async for fault in _verify_events(log, name, state):
+            yield fault
+    except UnknownConversation:
+        # It was purged while this was on its way through the list.
+        return
+    except LogError as error:
+        yield Fault(name, state.seq + 1, str(error))
+
+
+async def _verify_events(log: EventLog, name: str, state: st.State) -> AsyncIterator[Fault]:
+    head = await log.head(name)
+    # Not before the head: what it says is checked on the way.
     listed = await log.find(name)
     if listed is None:
         raise UnknownConversation(name)
-    state = st.State(version=FOLD_VERSION)
+    if listed.seq < 1:
+        yield Fault(name, 0, "it has no event")
     previous = b""
     while state.seq < listed.seq:
-        try:
-            page = await log.read(name, after=state.seq)
-        except LogError as error:
-            yield Fault(name, state.seq + 1, str(error))
-            return
+        page = await log.read(name, after=state.seq, before=listed.seq + 1, limit=_PAGE)
         if not page:
-            yield Fault(
-                name, state.seq + 1, f"the last {listed.seq - state.seq} events are missing"
-            )
+            missing = listed.seq - state.seq
+            yield Fault(name, state.seq + 1, f"the last {missing} events are missing")
             return
         for record in page:
             try:
@@ -69,13 +104,24 @@ async def _verify_one(log: EventLog, name: str) -> AsyncIterator[Fault]:
             for what in await _check(log, record, event, previous):
                 yield Fault(name, record.seq, what)
             previous = envelope_hash(record.envelope)
+            if record.seq == head.seq and previous != head.hash:
+                yield Fault(name, record.seq, "its hash isn't the one on record")
             apply(state, event)
-    if previous != (await log.head(name)).hash:
-        yield Fault(name, state.seq, "the hash of the last event isn't the one on record")
-    if summarise(state) != listed.summary:
+            # Even if it says something else of itself, so that this comes to an end.
+            state.seq = record.seq
+        # Each keyframe is what the state at some page's end is made from.
+        if what := await _compared(log, name, state):
+            yield Fault(name, state.seq, what)
+    if summarise(state) != listed.summary or state.time_us != listed.updated_us:
         yield Fault(name, state.seq, "the list says something else than the log")
-    if await log.state(name) != state:
-        yield Fault(name, state.seq, "a keyframe says something else than the log")
+
+
+async def _compared(log: EventLog, name: str, state: st.State) -> str:
+    try:
+        same = await log.state(name, state.seq) == state
+    except LogDamaged as error:
+        return str(error)
+    return "" if same else "a keyframe says something else than the log"
 
 
 async def _check(log: EventLog, record: Record, event: pb.Event, previous: bytes) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from axtui.model.events import Head, Record
@@ -24,6 +25,13 @@ class LogError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class NoLog(LogError):
+    """Nothing was written yet: there is no file, or one that a crash left without its tables."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"there is no log at {path}", "`axtui exec` makes one")
 
 
 class LogFailed(LogError):
@@ -52,6 +60,15 @@ class UnknownConversation(LogError):
     def __init__(self, conversation_id: str) -> None:
         super().__init__(
             f"there is no conversation {conversation_id!r}", "`axtui list` shows those there are"
+        )
+
+
+class Taken(LogError):
+    """There is a conversation of that id already."""
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(
+            f"there is a conversation {conversation_id!r} already", "choose another id"
         )
 
 
@@ -107,10 +124,14 @@ class EventLog(Protocol):
         *,
         states: Sequence[str] = (),
         agent: str = "",
+        prefix: str = "",
         deleted: bool = False,
         limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first; those that are deleted only if wanted."""
+        """Conversations, the latest changed first, of those whose ids begin with `prefix`.
+
+        Those that are deleted only if wanted.
+        """
         ...
 
     async def read(
@@ -143,12 +164,17 @@ class EventLog(Protocol):
         """A blob by its SHA-256. Raises LogDamaged if it is missing or isn't what it was."""
         ...
 
+    async def faults(self) -> list[str]:
+        """What is wrong with the store as a whole, that no single conversation shows."""
+        ...
+
     def tail(
         self, conversation_id: str, after: int, wake: asyncio.Event | None = None
     ) -> AsyncIterator[list[Record]]:
         """Every event after `after`, those that are there and those to come, each once.
 
-        Who has something of his own to wait for gives `wake`: setting it yields an empty page.
+        An empty page says that there is nothing more for now. Who has something of his own to
+        wait for gives `wake`: setting it yields an empty page. It ends when the log is closed.
         """
         ...
 

@@ -27,18 +27,20 @@ class Row:
 
     __slots__ = ("blobs", "record", "request_id", "step")
 
-    def __init__(self, record: Record, event: pb.Event, blobs: bool) -> None:
+    def __init__(self, conversation_id: str, record: Record, event: pb.Event, blobs: bool) -> None:
         payload = payload_of(event)
         self.record = record
         self.step: str | None = getattr(payload, "key", None) or None
-        self.request_id = event.request_id or None
+        # What an imported fork has of its source was requested there, not here.
+        own = event.conversation_id == conversation_id
+        self.request_id = event.request_id or None if own else None
         self.blobs = tuple(blobs_of(event)) if blobs else ()
 
 
 class Append:
     """One append on its way to the disk."""
 
-    __slots__ = ("blobs", "commit", "conversation", "head", "keyframe", "rows", "summary")
+    __slots__ = ("blobs", "commit", "conversation", "head", "keyframes", "rows", "summary")
 
     def __init__(
         self,
@@ -53,7 +55,7 @@ class Append:
         self.blobs = blobs
         self.commit = Commit([row.record for row in rows])
         self.summary: Summary | None = None
-        self.keyframe: bytes | None = None
+        self.keyframes: list[tuple[int, bytes]] = []
 
 
 class Sink(Protocol):
@@ -84,11 +86,13 @@ class Conversation:
     def data(self, text: str) -> pb.Data:
         """`text` to put into an event of the next append: inline or, above the limit, a blob.
 
-        Raises ValueError above 64 MiB.
+        Halves of surrogate pairs, which no UTF-8 can hold, become question marks. Raises
+        ValueError above 64 MiB.
         """
-        if len(text) <= INLINE_LIMIT // 4:
+        if len(text) <= INLINE_LIMIT // 4 and text.isascii():
             return pb.Data(text=text)
-        encoded = text.encode()
+        encoded = text.encode(errors="replace")
+        text = encoded.decode()
         if len(encoded) <= INLINE_LIMIT:
             return pb.Data(text=text)
         if len(encoded) > BLOB_LIMIT:
@@ -101,6 +105,8 @@ class Conversation:
 
     def append(self, *drafts: Draft) -> Commit:
         """Put events behind the head. They count once the commit that is returned is awaited."""
+        if not drafts:
+            return _nothing()
         now_us = time.time_ns() // 1000
         head = self.head
         sealed: list[tuple[Record, pb.Event]] = []
@@ -127,20 +133,20 @@ class Conversation:
         blobs: Sequence[tuple[bytes, bytes]],
         names_blobs: bool,
     ) -> Commit:
-        rows = [Row(record, event, names_blobs) for record, event in sealed]
+        rows = [Row(self.id, record, event, names_blobs) for record, event in sealed]
         append = Append(self, rows, head, blobs)
         was = self.state.run.state, len(self.state.questions)
         self._sink.submit(append)
         self.head = head
         for _, event in sealed:
             apply(self.state, event)
+            if event.seq - self.keyframe_seq >= KEYFRAME_EVERY:
+                self.keyframe_seq = event.seq
+                append.keyframes.append((event.seq, self.state.SerializeToString()))
         if self._may_change_summary(was, sealed):
             summary = summarise(self.state)
             if summary != self.summary:
                 self.summary = append.summary = summary
-        if head.seq - self.keyframe_seq >= KEYFRAME_EVERY:
-            self.keyframe_seq = head.seq
-            append.keyframe = self.state.SerializeToString()
         for _, event in sealed:
             for listener in tuple(self.on_append):
                 listener(event)
@@ -162,3 +168,9 @@ class Conversation:
         """For the store: these records are on disk, and may be told."""
         self.recent.extend(append.commit.records)
         self.committed_seq = append.head.seq
+
+
+def _nothing() -> Commit:
+    commit = Commit([])
+    commit.resolve(None)
+    return commit

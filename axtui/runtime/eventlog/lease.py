@@ -10,17 +10,23 @@ import errno
 import fcntl
 import json
 import os
+import re
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import WeakSet
 
 from axtui.runtime.eventlog.base import LeaseHeld, LogError
 
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "9p", "ncpfs"}
+    | {"fuse.ceph-fuse", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "lustre", "ocfs2", "gfs2"}
 )
 _UNLOCKABLE = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _READ_TRIES = 50
+_LOCK_TRIES = 5
+_TRY_SECONDS = 0.002
 
 
 class Lease:
@@ -28,56 +34,72 @@ class Lease:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._pid = os.getpid()
+        _held_here.add(self)
 
     @classmethod
     def acquire(cls, log: Path) -> Lease:
         """Lock the log at its real path. Raises LeaseHeld, or LogError where nothing can lock."""
         path = Path(f"{os.path.realpath(log)}.lock")
         refuse_network(path.parent)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lease = cls(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _held(fd, log) from None
-        except OSError as error:
-            os.close(fd)
-            if error.errno in _UNLOCKABLE:
-                raise LogError(
-                    f"the file system of {path.parent} can't lock files ({error.strerror}), so two "
-                    "writers could destroy the log",
-                    "choose a --data-dir on a local disk",
-                ) from None
+            lease._lock(log, path.parent)
+            os.ftruncate(lease._fd, 0)
+            name = json.dumps({"pid": os.getpid(), "since": time.time()})
+            os.pwrite(lease._fd, name.encode(), 0)
+        except BaseException:
+            lease.release()
             raise
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps({"pid": os.getpid(), "since": time.time()}).encode(), 0)
-        lease = cls(fd)
-        os.register_at_fork(after_in_child=lease._forget)
         return lease
 
     def release(self) -> None:
         """Let the next process write."""
-        if self._fd >= 0 and os.getpid() == self._pid:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _forget(self) -> None:
-        # A lock is shared with whoever inherits the descriptor: a forked child must not keep it
-        # when its parent dies. Closing a copy leaves the parent's lock alone.
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
+    def _lock(self, log: Path, folder: Path) -> None:
+        # Who only asks for the holder's name has the lock too, for a moment.
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(_TRY_SECONDS)
+            except OSError as error:
+                if error.errno not in _UNLOCKABLE:
+                    raise
+                raise LogError(
+                    f"the file system of {folder} can't lock files ({error.strerror}), so two "
+                    "writers could destroy the log",
+                    "choose a --data-dir on a local disk",
+                ) from None
+        raise _held(self._fd, log)
+
+
+# A lock is shared with whoever inherits the descriptor: a forked child must not keep it when its
+# parent dies. Closing a copy leaves the parent's lock alone.
+_held_here: WeakSet[Lease] = WeakSet()
+
+
+def _forget() -> None:
+    for lease in list(_held_here):
+        lease.release()
+
+
+os.register_at_fork(after_in_child=_forget)
+
 
 def _held(fd: int, log: Path) -> LeaseHeld:
-    try:
-        pid, since = _read_holder(fd)
-    finally:
-        os.close(fd)
-    started = datetime.fromtimestamp(since, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    pid, since = _read_holder(fd)
+    who = f"process {pid}" if pid else "another process"
+    started = ""
+    with suppress(ValueError, OverflowError, OSError):
+        moment = datetime.fromtimestamp(since, UTC).astimezone()
+        started = f", since {moment:%Y-%m-%d %H:%M:%S}" if pid else ""
     return LeaseHeld(
-        f"{log} is being written by process {pid}, since {started}",
-        f"wait for process {pid} or stop it, or use another --data-dir",
+        f"{log} is being written by {who}{started}",
+        f"wait for {who} or stop it, or use another --data-dir",
         pid,
     )
 
@@ -88,9 +110,9 @@ def _read_holder(fd: int) -> tuple[int, float]:
         try:
             holder = json.loads(os.pread(fd, 200, 0))
             return int(holder["pid"]), float(holder["since"])
-        except ValueError:
-            time.sleep(0.002)
-    return 0, time.time()
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            time.sleep(_TRY_SECONDS)
+    return 0, 0.0
 
 
 def refuse_network(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
@@ -101,14 +123,18 @@ def refuse_network(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) ->
     the lock itself has to fail.
     """
     try:
-        lines = mounts.read_text().splitlines()
+        lines = mounts.read_text(errors="surrogateescape").split("\n")
     except OSError:
         return
     real = os.path.realpath(folder)
     best, kind = "", ""
     for line in lines:
         left, _, right = line.partition(" - ")
-        point = left.split(" ")[4].encode().decode("unicode_escape")
+        fields = left.split(" ")
+        if len(fields) < 5:
+            continue
+        # Blanks and the like are in octal.
+        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), fields[4])
         inside = real == point or real.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
             best, kind = point, right.split(" ")[0]
@@ -122,7 +148,7 @@ def refuse_network(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) ->
 def holder(log: Path) -> int:
     """The pid of the process that holds the lease of a log; 0 if nobody does."""
     try:
-        fd = os.open(f"{os.path.realpath(log)}.lock", os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(f"{os.path.realpath(log)}.lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return 0
     try:

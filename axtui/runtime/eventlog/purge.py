@@ -20,6 +20,10 @@ def purge(connection: sqlite3.Connection, number: int) -> None:
         "DELETE FROM blobs WHERE NOT EXISTS"
         " (SELECT 1 FROM blob_refs WHERE blob_refs.digest = blobs.digest)"
     )
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    for _ in range(free):
+        # Hands one page back to the file system: Python takes but the first step of a pragma.
+        connection.execute("PRAGMA incremental_vacuum").close()
 
 
 def _materialise(connection: sqlite3.Connection, fork: int) -> None:
@@ -27,8 +31,14 @@ def _materialise(connection: sqlite3.Connection, fork: int) -> None:
     for part in segments(connection, fork)[:-1]:
         where = (fork, part.number, part.after, part.end)
         connection.execute(
-            "INSERT INTO settled SELECT ?, seq, kind, step, request_id, envelope, payload"
+            # The requests stay the source's: in the fork nobody has made them.
+            "INSERT INTO settled SELECT ?, seq, kind, step, NULL, envelope, payload"
             " FROM settled WHERE number = ? AND seq > ? AND seq <= ?",
+            where,
+        )
+        connection.execute(
+            "INSERT INTO keyframes SELECT ?, seq, fold_version, state"
+            " FROM keyframes WHERE number = ? AND seq > ? AND seq <= ?",
             where,
         )
         connection.execute(

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
-from axtui.runtime.eventlog.base import LogDamaged, LogError
+from google.protobuf.message import DecodeError
+
+from axtui.runtime.eventlog.base import LogDamaged, LogError, NoLog
 
 APPLICATION_ID = 0x61787475  # "axtu"
+
+# What goes wrong below us. SQLite's words of a damaged file may not even be text.
+STORE_ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_RIGHT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FORBIDDEN = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+# Our own statements are right: where SQLite finds them wrong, the file isn't what they are for.
+_DAMAGE = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_SCHEMA,
+    }
+)
+_LITTLE_SPACE = 64 * 1024
 
 # Each entry brings a file from the version that is its index to the next; none ever changes.
 MIGRATIONS: tuple[str, ...] = (
@@ -91,15 +115,16 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
-def connect(path: Path, *, write: bool) -> sqlite3.Connection:
+def connect(path: Path, *, write: bool, probe: bool = False) -> sqlite3.Connection:
     """A connection with the durability that an acknowledgement stands for.
 
     `check_same_thread` is off: each connection is used by one thread at a time, which needn't be
-    the one that made it.
+    the one that made it. `probe` is for a look at a file that may not be ours: it leaves nothing
+    beside it.
     """
     if write:
         uri = f"{path.absolute().as_uri()}?mode=rwc"
-    elif os.access(path.parent, os.W_OK) or Path(f"{path}-wal").exists():
+    elif Path(f"{path}-wal").exists() or (os.access(path.parent, os.W_OK) and not probe):
         uri = f"{path.absolute().as_uri()}?mode=ro"
     else:
         # Without a write-ahead log beside it nothing can change under us, and in a folder that
@@ -110,6 +135,23 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA busy_timeout = 5000")
     return connection
+
+
+def create(path: Path) -> None:
+    """Make an empty file for its owner alone; raise LogError for one that is there and not ours.
+
+    Looked at first without a right to write: opening a file for writing may already change it.
+    """
+    try:
+        # Never opened by hand once SQLite has it open: closing it would drop SQLite's locks.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # A crash may have left a journal behind that has to be played back first.
+        with (
+            suppress(sqlite3.OperationalError),
+            closing(connect(path, write=False, probe=True)) as c,
+        ):
+            check(c, path)
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
@@ -139,14 +181,16 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Raise LogError for a file that isn't ours, or is of a later version."""
-    try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise explain(error, path) from None
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
     if application != APPLICATION_ID and (application or tables):
-        raise LogError(f"{path} is a SQLite file of another program", "choose another --data-dir")
+        whose = (
+            "an event log of AX" if "conversation_log" in tables else "a file of another program"
+        )
+        raise LogError(f"{path} is {whose}; nothing was changed", "choose another --data-dir")
+    if version < 0:
+        raise damaged(path, f"schema {version}")
     if version > len(MIGRATIONS):
         raise LogError(
             f"{path} was written by a later axtui (schema {version}; this one knows "
@@ -155,20 +199,63 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def check_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise LogError for a file that can't be read as it is."""
+    check(connection, path)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0:
+        raise NoLog(path)
+    if version < len(MIGRATIONS):
+        raise LogError(
+            f"{path} was written by an earlier axtui (schema {version}; this one knows "
+            f"{len(MIGRATIONS)})",
+            "a command that writes, such as `axtui exec`, brings it up to date",
+        )
+
+
 def explain(error: Exception, path: Path) -> LogError:
     """A store's error in words for whoever runs axtui."""
-    text = str(error)
-    if "full" in text or getattr(error, "errno", 0) == 28:
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
+        # Cut short before it had a write-ahead log; whoever writes next plays the journal back.
+        return NoLog(path)
+    # The low byte of SQLite's code is its kind; the others tell how it came about.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    text = " ".join(str(error).split())
+    number = error.errno if isinstance(error, OSError) else 0
+    if code == sqlite3.SQLITE_FULL or number in _NO_SPACE or (_is_io(error) and _is_full(path)):
         return LogError(
             f"no space is left for {path}", "free some space; everything acknowledged is kept"
         )
-    if "readonly" in text or "read-only" in text or isinstance(error, PermissionError):
+    if code in _FORBIDDEN or number in _NO_RIGHT:
         return LogError(f"{path} can't be written", "check its permissions, or use --data-dir")
-    if "unable to open" in text:
+    if code == sqlite3.SQLITE_CANTOPEN:
         return LogError(f"{path} can't be opened", "check its permissions, or use --data-dir")
-    if "malformed" in text or "not a database" in text or "no such table" in text:
+    if code == sqlite3.SQLITE_NOTADB:
         return LogDamaged(
-            f"{path} is damaged ({text})",
+            f"{path} isn't a SQLite file, or its beginning is damaged; nothing was changed",
             "restore it from a backup, or move it away to start anew",
         )
+    if code in _BUSY:
+        return LogError(f"{path} is locked by another program", "end it, or try again")
+    if code in _DAMAGE or isinstance(error, DecodeError) or "decode" in text:
+        return damaged(path, text)
     return LogError(f"{path}: {text}", "check the disk; everything acknowledged is kept")
+
+
+def damaged(path: Path, what: str) -> LogDamaged:
+    """The error of a file that holds something else than was written."""
+    return LogDamaged(
+        f"{path} is damaged ({what})", "restore it from a backup, or move it away to start anew"
+    )
+
+
+def _is_io(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+
+
+def _is_full(path: Path) -> bool:
+    # Where memory that is shared through a file can't grow, SQLite tells of an I/O error.
+    try:
+        return shutil.disk_usage(path.parent).free < _LITTLE_SPACE
+    except OSError:
+        return False

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -19,6 +20,7 @@ from axtui.runtime.eventlog.schema import explain
 MAX_BATCH = 2000
 FRESH_EVENTS = 4096
 Job = Callable[[sqlite3.Connection], None]
+Done = Callable[[LogError | None], None]
 
 
 class Writer:
@@ -38,7 +40,7 @@ class Writer:
         self._inode = _inode(path)
         self._failed: LogError | None = None
         self._fresh = 0
-        self._queue: SimpleQueue[list[Append] | Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Append] | tuple[Job, Done] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="axtui-writer", daemon=True)
         self._thread.start()
 
@@ -46,9 +48,9 @@ class Writer:
         """Queue appends behind those that are there."""
         self._queue.put(appends)
 
-    def call(self, job: Job) -> None:
-        """Run `job` in a transaction of its own, behind what is queued."""
-        self._queue.put(job)
+    def call(self, job: Job, done: Done) -> None:
+        """Run `job` in a transaction of its own, behind what is queued; `done` as for appends."""
+        self._queue.put((job, done))
 
     def stop(self) -> None:
         """Commit what is queued, then end the thread."""
@@ -68,7 +70,8 @@ class Writer:
                 else:
                     self._flush(batch)
                     batch = []
-                    item(self._connection)
+                    job, done = item
+                    done(self._transaction(job))
                 if stopping or len(batch) >= MAX_BATCH:
                     break
                 try:
@@ -80,38 +83,48 @@ class Writer:
     def _flush(self, batch: list[Append]) -> None:
         if not batch:
             return
-        if self._failed is None:
-            try:
-                self._commit(batch)
-            except LogError as error:
-                self._failed = error
-            except (sqlite3.Error, OSError) as error:
-                known = explain(error, self._path)
-                self._failed = LogFailed(str(known), known.hint)
+        # After a failed write nobody knows what the disk has; only opening the log again tells.
+        self._failed = self._transaction(lambda connection: self._write_batch(connection, batch))
         self._done(batch, self._failed)
 
-    def _commit(self, batch: list[Append]) -> None:
+    def _transaction(self, job: Job) -> LogError | None:
+        """Do `job` if this is still the writer, all of it or nothing."""
+        if self._failed is not None:
+            return self._failed
         connection = self._connection
-        self._check_file()
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            epoch = connection.execute("SELECT epoch FROM lease").fetchone()[0]
-            if epoch != self._epoch:
-                raise LeaseLost(
-                    f"another process has taken over {self._path}",
-                    "what was acknowledged is kept; resume the run there",
-                )
-            self._fresh += _write(connection, batch)
-            if self._fresh >= FRESH_EVENTS:
-                settle(connection)
-                self._fresh = 0
+            self._check_file()
+            connection.execute("BEGIN IMMEDIATE")
+            self._check_epoch()
+            job(connection)
             connection.execute("COMMIT")
-        except BaseException:
+            # A file that is gone still takes writes; they must not be acknowledged.
+            self._check_file()
+        except LogFailed as error:
+            return error
+        # Whatever it is, those who wait must hear of it, and this thread must go on.
+        except Exception as error:
+            known = error if isinstance(error, LogError) else explain(error, self._path)
+            return LogFailed(str(known), known.hint)
+        finally:
             if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        # A file that is gone still takes writes; they must not be acknowledged.
-        self._check_file()
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+        return None
+
+    def _write_batch(self, connection: sqlite3.Connection, batch: list[Append]) -> None:
+        self._fresh += _write(connection, batch)
+        if self._fresh >= FRESH_EVENTS:
+            settle(connection)
+            self._fresh = 0
+
+    def _check_epoch(self) -> None:
+        row = self._connection.execute("SELECT epoch FROM lease").fetchone()
+        if row != (self._epoch,):
+            raise LeaseLost(
+                f"another process has taken over {self._path}",
+                "what was acknowledged is kept; resume the run there",
+            )
 
     def _check_file(self) -> None:
         if _inode(self._path) != self._inode:
@@ -157,7 +170,7 @@ def _write(connection: sqlite3.Connection, batch: list[Append]) -> int:
         last[number] = append
         if append.summary is not None:
             summaries[number] = append
-        if append.keyframe is not None or append.blobs or any(row.blobs for row in append.rows):
+        if append.keyframes or append.blobs or any(row.blobs for row in append.rows):
             _write_extras(connection, append)
     if summaries:
         _write_summaries(connection, summaries)
@@ -184,16 +197,17 @@ def _write_summaries(connection: sqlite3.Connection, appends: dict[int, Append])
 
 def _write_extras(connection: sqlite3.Connection, append: Append) -> None:
     number = append.conversation.number
-    if append.keyframe is not None:
-        connection.execute(
-            "INSERT OR REPLACE INTO keyframes VALUES (?,?,?,?)",
-            (number, append.head.seq, FOLD_VERSION, append.keyframe),
-        )
-    connection.executemany("INSERT OR IGNORE INTO blobs VALUES (?,?)", append.blobs)
     connection.executemany(
-        "INSERT OR IGNORE INTO blob_refs VALUES (?,?,?)",
-        [(number, row.record.seq, digest) for row in append.rows for digest in row.blobs],
+        "INSERT OR REPLACE INTO keyframes VALUES (?,?,?,?)",
+        [(number, seq, FOLD_VERSION, state) for seq, state in append.keyframes],
     )
+    connection.executemany("INSERT OR IGNORE INTO blobs VALUES (?,?)", append.blobs)
+    refs = [(number, row.record.seq, digest) for row in append.rows for digest in row.blobs]
+    # One that only an event of a later append will name is kept by the first row of this one.
+    named = {digest for _, _, digest in refs}
+    first = append.rows[0].record.seq
+    refs += [(number, first, digest) for digest, _ in append.blobs if digest not in named]
+    connection.executemany("INSERT OR IGNORE INTO blob_refs VALUES (?,?,?)", refs)
 
 
 def _insert(
