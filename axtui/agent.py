@@ -10,6 +10,10 @@
 An agent is an async function. It may be run again from the top at any time, after a crash say: what
 it did through its `Context` is then not done again, it gets the outcomes that are in the log. So
 whatever differs from one time to the next (clocks, chance, files, networks) belongs into steps.
+
+It may do several things at once, with all that asyncio has for that; which of them was first is in
+the log too. Only make tasks of your own coroutines before you give them to `asyncio.as_completed`:
+it would start them in an order that differs each time.
 """
 
 from __future__ import annotations
@@ -17,19 +21,21 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
-from typing import Any, Literal, NoReturn, Protocol, TypeVar, overload
+from typing import Any, Literal, NoReturn, Protocol, TypeAlias, TypeVar, overload
 
 from axtui.model.codec import dump_json
 
 Effect = Literal["", "readonly", "idempotent"]
 AgentFunction = Callable[["Context"], Awaitable[Any]]
 T = TypeVar("T")
+# What has been asked for: to be awaited, or to be made a task of.
+Asked: TypeAlias = Coroutine[Any, Any, T]
 F = TypeVar("F", bound=Callable[..., Any])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -216,11 +222,36 @@ class Scope:
         """The key that the next step will have."""
         return f"{self.path}{self._ordinal + 1}"
 
-    def branch(self) -> Scope:
-        """The scope of a task that was started in this one."""
+    def peek_branch(self) -> str:
+        """The path that the next branch will have."""
+        return f"{self.path}~{self._branches + 1}/"
+
+    def ticket(self) -> int:
+        """A number for what may become a branch."""
         self._branches += 1
-        path = f"{self.path}~{self._branches}/"
-        return Scope(path, self.actor, self.exec_id, self.time_us)
+        return self._branches
+
+    def branch(self, ticket: int) -> Scope:
+        """The scope of a task that was started in this one."""
+        return Scope(f"{self.path}~{ticket}/", self.actor, self.exec_id, self.time_us)
+
+    def here(self, ticket: int) -> Scope:
+        """The scope of the task that now runs what was called in this one.
+
+        So a branch is numbered by the order of calls: `asyncio.as_completed` starts coroutines in
+        no order at all.
+        """
+        task = asyncio.current_task()
+        if self.task is task:
+            if ticket == self._branches:
+                # Called and awaited: no branch.
+                self._branches -= 1
+            return self
+        scope = _scope.get()
+        if scope is None or scope.task is not task:
+            scope = self.branch(ticket)
+            _scope.set(scope)
+        return scope
 
     def random(self, seed: str) -> random.Random:
         """The scope's source of chance: the same at every replay."""
@@ -262,7 +293,7 @@ class Context:
     workspace: str
     _journal: Journal = field(repr=False)
 
-    async def step(
+    def step(
         self,
         function: Callable[..., Any],
         *args: Any,
@@ -270,58 +301,56 @@ class Context:
         effect: Effect = "",
         timeout: float | None = None,
         retry: Retry = ONCE,
-    ) -> Any:
+    ) -> Asked[Any]:
         """Call `function(*args)` once, whatever happens, and give back its JSON value.
 
         `effect` says what a second call would do: `readonly` and `idempotent` functions are called
         again by themselves when nobody knows how a call ended; of others a person, or
         `--on-interrupted`, decides. Raises StepFailed.
         """
-        name = name or getattr(function, "__name__", "function").strip("<>")
-        return await self._journal.perform(
-            self._request(
-                "function",
-                name,
-                list(args),
-                effect=effect,
-                timeout=timeout,
-                retry=retry,
-                function=partial(function, *args),
-            )
+        return self._ask(
+            self._journal.perform,
+            "function",
+            name or getattr(function, "__name__", "function").strip("<>"),
+            list(args),
+            effect=effect,
+            timeout=timeout,
+            retry=retry,
+            function=partial(function, *args),
         )
 
-    async def tool(self, tool: str, /, **arguments: Any) -> Any:
+    def tool(self, tool: str, /, **arguments: Any) -> Asked[Any]:
         """Call a tool by its name. Raises StepFailed."""
-        return await self._journal.perform(self._request("tool", tool, arguments))
+        return self._ask(self._journal.perform, "tool", tool, arguments)
 
-    async def model(self, model: str, /, prompt: str, **options: Any) -> Any:
+    def model(self, model: str, /, prompt: str, **options: Any) -> Asked[Any]:
         """Ask a model by its name. Raises StepFailed."""
-        arguments = {"prompt": prompt, **options}
-        return await self._journal.perform(self._request("model", model, arguments))
+        return self._ask(self._journal.perform, "model", model, {"prompt": prompt, **options})
 
-    async def agent(self, agent: str, /, input: str = "", config: Any = None) -> Any:
+    def agent(self, agent: str, /, input: str = "", config: Any = None) -> Asked[Any]:
         """Run another agent to its end and give back what it returned. Raises StepFailed."""
-        request = self._request("agent", agent, {"input": input, "config": config})
-        return await self._journal.call_agent(request, input, config)
+        call = partial(self._journal.call_agent, input=input, config=config)
+        return self._ask(call, "agent", agent, {"input": input, "config": config})
 
-    async def approve(self, question: str, *, detail: Any = None) -> bool:
+    def approve(self, question: str, *, detail: Any = None) -> Asked[bool]:
         """Whether a person, or the policy, says yes."""
-        request = self._request("approval", question, detail)
-        return await self._journal.ask(request, question, ("approve", "deny")) == "approve"
+        choices = ("approve", "deny")
+        ask = partial(self._journal.ask, question=question, choices=choices)
+        return _is_yes(self._ask(ask, "approval", question, detail))
 
-    async def ask(self, question: str, *, choices: Sequence[str] = ()) -> str:
+    def ask(self, question: str, *, choices: Sequence[str] = ()) -> Asked[str]:
         """A person's answer: one of the choices or, without any, a text."""
-        request = self._request("question", question, list(choices))
-        return await self._journal.ask(request, question, choices)
+        ask = partial(self._journal.ask, question=question, choices=choices)
+        return self._ask(ask, "question", question, list(choices))
 
-    async def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> Asked[None]:
         """Wait; a restart doesn't begin the wait anew."""
-        await self._journal.sleep(self._request("timer", "sleep", seconds), seconds)
+        return self._ask(partial(self._journal.sleep, seconds=seconds), "timer", "sleep", seconds)
 
-    async def emit(self, text: str, *, thought: bool = False, internal: bool = False) -> None:
+    def emit(self, text: str, *, thought: bool = False, internal: bool = False) -> Asked[None]:
         """Say something. A thought is shown as such; what is internal only this agent sees."""
-        request = self._request("message", "emit", [text, thought, internal])
-        await self._journal.emit(request, text, thought, internal)
+        emit = partial(self._journal.emit, text=text, thought=thought, internal=internal)
+        return self._ask(emit, "message", "emit", [text, thought, internal])
 
     async def history(self, limit: int = 100) -> list[tuple[str, str]]:
         """The last messages of the conversation's earlier runs, oldest first: role and text."""
@@ -351,16 +380,29 @@ class Context:
         """
         raise ContinueRun(state)
 
-    def _request(self, type: str, name: str, arguments: Any, **rest: Any) -> Request:
+    def _ask(
+        self,
+        perform: Callable[[Request], Awaitable[T]],
+        type: str,
+        name: str,
+        arguments: Any,
+        **rest: Any,
+    ) -> Asked[T]:
         scope = self._scope()
         try:
             text = dump_json(arguments)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(
                 f"the arguments of {type} {name!r} have to be JSON values: {error}; "
                 "a function can get anything else by closing over it"
             ) from None
-        return Request(scope.next_key(), type, name, text, scope, **rest)
+        ticket = scope.ticket()
+
+        async def asked() -> T:
+            here = scope.here(ticket)
+            return await perform(Request(here.next_key(), type, name, text, here, **rest))
+
+        return asked()
 
     def _scope(self) -> Scope:
         if _call.get() is not None:
@@ -371,6 +413,10 @@ class Context:
         if scope is None:
             raise RuntimeError("a context is for the agent that it was given to")
         if scope.task is not asyncio.current_task():
-            scope = scope.branch()
+            scope = scope.branch(scope.ticket())
             _scope.set(scope)
         return scope
+
+
+async def _is_yes(answer: Awaitable[str]) -> bool:
+    return await answer == "approve"

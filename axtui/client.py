@@ -1,9 +1,13 @@
-"""The one door: what front ends use, whether the controller is in this process or elsewhere."""
+"""The one door: what front ends use, whether the controller is in this process or elsewhere.
+
+Front ends import from here, and from `axtui.model`; nothing of the runtime below.
+"""
 
 from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,16 +15,53 @@ from typing import Any, Protocol
 from axtui.model.events import Record
 from axtui.model.ids import new_id
 from axtui.model.summary import Listed
-from axtui.runtime.config import Config
+from axtui.runtime.config import Config, parse_duration
+from axtui.runtime.config_file import ConfigError
+from axtui.runtime.config_file import load as load_config
 from axtui.runtime.controller import Accepted, Controller, RunOptions
 from axtui.runtime.errors import Refused
-from axtui.runtime.eventlog.base import ALL, PAGE, LeaseHeld, UnknownConversation
+from axtui.runtime.eventlog.base import (
+    ALL,
+    PAGE,
+    LeaseHeld,
+    LogDamaged,
+    LogError,
+    NoLog,
+    Taken,
+    UnknownConversation,
+)
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.journal import Delta
 from axtui.runtime.registry import load_registry
 from axtui.runtime.transfer import Imported, export_lines, import_lines
 from axtui.runtime.verify import Fault, verify
 from axtui.v1 import state_pb2 as st
+
+__all__ = [
+    "Accepted",
+    "Client",
+    "Config",
+    "ConfigError",
+    "Delta",
+    "Fault",
+    "Imported",
+    "LeaseHeld",
+    "LogDamaged",
+    "LogError",
+    "Refused",
+    "RunOptions",
+    "Taken",
+    "UnknownConversation",
+    "connect",
+    "load_config",
+    "parse_duration",
+]
+
+MAX_ID = 200
+_CANDIDATES = 8
+# What an id that was made here may be cut down to; any other is written in full.
+_SHORTENED = re.compile(r"[0-9a-f]{4}[0-9a-f-]*")
+_MADE_HERE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Client(Protocol):
@@ -42,6 +83,7 @@ class Client(Protocol):
     async def delete(self, conversation_id: str, reason: str) -> None: ...
     async def purge(self, conversation_id: str) -> None: ...
     async def find(self, conversation_id: str) -> Listed | None: ...
+    async def resolve(self, name: str) -> Listed: ...
     async def conversations(
         self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
     ) -> list[Listed]: ...
@@ -67,7 +109,8 @@ class Client(Protocol):
 
 
 def connect(config: Config) -> Client:
-    """The client for a configuration."""
+    """The client for a configuration. Raises Refused if it can't be served."""
+    _check_folder(config.log_path.parent)
     return LocalClient(config)
 
 
@@ -86,6 +129,8 @@ class LocalClient:
         self, conversation_id: str, input: str, agent: str, options: RunOptions
     ) -> Accepted:
         """Accept a run and drive it here."""
+        if await self.find(conversation_id) is None:
+            check_new_id(conversation_id)
         controller = await self._write()
         return await controller.start(
             conversation_id, input, agent, options, self._principal, new_id()
@@ -121,8 +166,11 @@ class LocalClient:
         self, source_id: str, seq: int | None, new: str, edit: dict[str, Any] | None
     ) -> str:
         """Make a conversation of another's events up to `seq`; gives back its id."""
-        controller = await self._write()
         name = new or new_id()
+        check_new_id(name)
+        if await self.find(name) is not None:
+            raise Taken(name)
+        controller = await self._write()
         await controller.fork(source_id, seq, name, edit, self._principal)
         return name
 
@@ -137,14 +185,32 @@ class LocalClient:
     # Looking
 
     async def find(self, conversation_id: str) -> Listed | None:
-        """What a list says of a conversation."""
+        """What a list says of a conversation, if there is one of that very id."""
+        if self._is_empty():
+            return None
         return await self._read().find(conversation_id)
+
+    async def resolve(self, name: str) -> Listed:
+        """The conversation that a person means: its id or, of an id that was made here, the
+        beginning, at least four characters of it. Raises Refused if that fits several.
+        """
+        found = await self.find(name)
+        if found is not None:
+            return found
+        fits = await self._beginning_with(name) if _SHORTENED.fullmatch(name) else []
+        if not fits:
+            raise UnknownConversation(name)
+        if len(fits) > 1:
+            named = ", ".join(listed.summary.id for listed in fits[:_CANDIDATES])
+            more = ", …" if len(fits) > _CANDIDATES else ""
+            raise Refused("usage", f"{name!r} is the beginning of several ids", f"{named}{more}")
+        return fits[0]
 
     async def conversations(
         self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
     ) -> list[Listed]:
         """Conversations, the latest changed first; none where there is no log yet."""
-        if self._log is None and not self._config.log_path.exists():
+        if self._is_empty():
             return []
         return await self._read().conversations(states=states, agent=agent, limit=limit)
 
@@ -205,7 +271,7 @@ class LocalClient:
 
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]:
         """Conversations whose run has ended, or that were deleted, and that are old enough."""
-        if self._log is None and not self._config.log_path.exists():
+        if self._is_empty():
             return []
         found = await self._read().conversations(deleted=True, limit=ALL)
         return [
@@ -230,6 +296,12 @@ class LocalClient:
 
     # Below
 
+    async def _beginning_with(self, prefix: str) -> list[Listed]:
+        if self._is_empty():
+            return []
+        found = await self._read().conversations(prefix=prefix)
+        return [listed for listed in found if _MADE_HERE.fullmatch(listed.summary.id)]
+
     async def _write(self) -> Controller:
         if self._controller is None:
             registry = load_registry(self._config)
@@ -243,13 +315,47 @@ class LocalClient:
             self._controller = Controller(log, self._config, registry)
         return self._controller
 
+    def _is_empty(self) -> bool:
+        """Whether nothing was written yet."""
+        try:
+            self._read()
+        except NoLog:
+            return True
+        return False
+
     def _read(self, conversation_id: str = "") -> SqliteLog:
         if self._log is None:
-            path: Path = self._config.log_path
-            if conversation_id and not path.exists():
-                raise UnknownConversation(conversation_id)
-            self._log = SqliteLog.open_to_read(path)
+            try:
+                self._log = SqliteLog.open_to_read(self._config.log_path)
+            except NoLog:
+                if conversation_id:
+                    raise UnknownConversation(conversation_id) from None
+                raise
         return self._log
+
+
+def check_new_id(name: str) -> None:
+    """Raise Refused for an id that can't be written on a command line, or is reserved."""
+    bad = name.startswith(("$", "-")) or not name.isprintable() or set(name) & set(" :")
+    if not name or bad:
+        raise Refused(
+            "usage",
+            f"{name!r} can't be the id of a conversation",
+            "it has no spaces and no colons, and doesn't begin with - or $",
+        )
+    if len(name) > MAX_ID:
+        raise Refused("usage", f"an id has at most {MAX_ID} characters; this one has {len(name)}")
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise Refused if there can't be a folder of that name."""
+    found = next((path for path in (folder, *folder.parents) if os.path.lexists(path)), None)
+    if found is not None and not found.is_dir():
+        raise Refused(
+            "usage",
+            f"the log can't be kept in {folder}: {found} isn't a folder",
+            "name another with --data-dir, or in the configuration",
+        )
 
 
 def _principal() -> str:

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from axtui.model.codec import CodecError, dump_json, message_to_json, payload_from_json
 from axtui.model.events import Draft, payload_of, user_message
@@ -26,6 +27,10 @@ from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
 MAX_DELTAS = 1000
+# Others only make sense together with events beside them.
+EDITABLE = frozenset(
+    {"message", "step.completed", "step.failed", "approval.answered", "run.completed"}
+)
 MAX_INPUT = 16 * 1024 * 1024
 
 
@@ -75,7 +80,7 @@ class Controller:
         self._services = Services(log, registry, config.policy, self._on_delta)
         self._driven: dict[str, tuple[Driver, asyncio.Task[None]]] = {}
         self._watchers: dict[str, set[Watcher]] = {}
-        self._starting = asyncio.Lock()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def start(
         self,
@@ -89,14 +94,14 @@ class Controller:
         """Accept a run and drive it. Raises Refused, or LogError if the log fails."""
         if len(input) > MAX_INPUT:
             raise Refused("usage", f"the input is longer than {MAX_INPUT:,} characters")
-        if conversation_id.startswith("$") or not conversation_id.isprintable():
-            raise Refused("usage", f"{conversation_id!r} is no id for a conversation")
-        async with self._starting:
+        _refuse_unfit_id(conversation_id)
+        _refuse_unfit(input, "the input")
+        async with self._lock(conversation_id):
             conversation = await self.log.conversation(conversation_id, create=True)
             state = conversation.state
-            seq = await self._done_before(conversation, request_id)
-            if seq is not None:
-                return Accepted(conversation_id, state.run.exec_id, seq)
+            done = await self._done_before(conversation, request_id)
+            if done is not None:
+                return done
             self._refuse_if_busy(state)
             started = self._run_started(conversation, agent or state.run.agent, options)
             exec_id = new_id()
@@ -106,8 +111,8 @@ class Controller:
                 Draft(started, exec_id, "", principal, request_id),
                 Draft(said, exec_id, "", principal),
             )
-        await commit
-        self._drive(conversation)
+            await commit
+            self._drive(conversation)
         return Accepted(conversation_id, exec_id, commit.records[0].seq)
 
     async def resume(
@@ -117,25 +122,31 @@ class Controller:
 
         On a run in flight, or one that has ended, it does nothing. The state is as it is then.
         """
-        conversation = await self._existing(conversation_id)
-        if not is_open(conversation.state) or conversation_id in self._driven:
+        async with self._lock(conversation_id):
+            conversation = await self._existing(conversation_id)
+            if conversation.state.run.state == "paused":
+                # Its steps in flight may still have a moment to end.
+                await self._finished(conversation_id)
+            if not is_open(conversation.state) or conversation_id in self._driven:
+                return conversation.state
+            self._registry.agent(conversation.state.run.agent)
+            run = conversation.state.run
+            cause = {"paused": "person"}.get(run.state, "recovered")
+            if run.state == "paused" and run.cause == "shutdown":
+                cause = "restarted"
+            resumed = pb.RunResumed(
+                cause=cause, approve=options.approve, on_interrupted=options.on_interrupted
+            )
+            why = "its controller ended before the outcome was known"
+            left = interrupted(conversation.state, why)
+            await conversation.append(Draft(resumed, run.exec_id, "", principal), *left)
+            if drive:
+                self._drive(conversation)
             return conversation.state
-        self._registry.agent(conversation.state.run.agent)
-        run = conversation.state.run
-        cause = {"paused": "person"}.get(run.state, "recovered")
-        if run.state == "paused" and run.cause == "shutdown":
-            cause = "restarted"
-        resumed = pb.RunResumed(
-            cause=cause, approve=options.approve, on_interrupted=options.on_interrupted
-        )
-        left = interrupted(conversation.state, "its controller ended before the outcome was known")
-        await conversation.append(Draft(resumed, run.exec_id, "", principal), *left)
-        if drive:
-            self._drive(conversation)
-        return conversation.state
 
     async def pause(self, conversation_id: str, reason: str, principal: str) -> None:
         """Begin no more steps. Steps in flight may end."""
+        _refuse_unfit(reason, "the reason")
         conversation = await self._existing_open(conversation_id)
         if conversation.state.run.state == "paused":
             raise Refused("state", f"the run of {conversation_id} is paused already")
@@ -146,6 +157,7 @@ class Controller:
 
     async def cancel(self, conversation_id: str, reason: str, principal: str) -> None:
         """End a run for good. What is in flight is stopped; nobody knows what became of it."""
+        _refuse_unfit(reason, "the reason")
         conversation = await self._existing_open(conversation_id)
         state = conversation.state
         canceled = Draft(pb.RunCanceled(reason=reason), state.run.exec_id, "", principal)
@@ -163,6 +175,7 @@ class Controller:
         principal: str,
     ) -> st.State:
         """Answer a question; without an id, the only one there is. Raises Refused."""
+        _refuse_unfit(text + choice, "the answer")
         conversation = await self._existing(conversation_id)
         question = _question(conversation.state, question_id)
         if question.choices and choice not in question.choices:
@@ -173,6 +186,8 @@ class Controller:
             )
         if not question.choices:
             choice, text = "", text or choice
+            if always:
+                raise Refused("usage", "only an answer that is one of some choices can be a rule")
         answered = pb.ApprovalAnswered(id=question.id, choice=choice, text=text, always=always)
         exec_id = conversation.state.run.exec_id
         await conversation.append(Draft(answered, exec_id, question.actor, principal))
@@ -190,8 +205,10 @@ class Controller:
 
         A run that is open there is paused in the fork.
         """
+        _refuse_unfit_id(new)
+        await self._existing(source_id)
         state = await self.log.state(source_id, seq)
-        at = state.seq
+        at, exec_id = state.seq, state.run.exec_id
         edited: Draft | None = None
         if edit is not None:
             if at < 2:
@@ -200,38 +217,34 @@ class Controller:
             at -= 1
             state = await self.log.state(source_id, at)
         conversation = await self.log.fork(source_id, at, new)
-        exec_id = new_id() if is_open(state) else ""
+        own_id = new_id() if is_open(state) else ""
         forked = pb.ConversationForked(
             source_id=source_id,
             source_seq=at,
             source_hash=conversation.head.hash,
-            exec_id=exec_id,
+            exec_id=own_id,
         )
-        drafts = [Draft(forked, exec_id, "", principal)]
+        drafts = [Draft(forked, own_id, "", principal)]
         if edited is not None:
-            drafts.append(
-                Draft(
-                    edited.payload, exec_id or edited.exec_id, edited.actor, principal, "", at + 1
-                )
-            )
+            # A nested agent's id begins with that of its run.
+            within = edited.exec_id.removeprefix(exec_id)
+            here = own_id + within if own_id else edited.exec_id
+            drafts.append(replace(edited, exec_id=here, principal=principal, edited_from=at + 1))
         await conversation.append(*drafts)
         return conversation
 
     async def delete(self, conversation_id: str, reason: str, principal: str) -> None:
         """Hide a conversation; `purge` removes it for good."""
+        _refuse_unfit(reason, "the reason")
         conversation = await self._existing(conversation_id)
-        if is_open(conversation.state) and conversation_id in self._driven:
-            raise Refused(
-                "in_flight",
-                f"a run of {conversation_id} is in flight",
-                f"`axtui cancel {conversation_id}` ends it",
-            )
+        self._refuse_if_driven(conversation_id)
         deleted = pb.ConversationDeleted(reason=reason)
         await conversation.append(Draft(deleted, "", "", principal))
 
     async def purge(self, conversation_id: str, principal: str) -> None:
         """Remove a conversation for good. The control log keeps that it was there, who and when."""
         conversation = await self._existing(conversation_id, deleted=True)
+        self._refuse_if_driven(conversation_id)
         control = await self.log.conversation(CONTROL_LOG, create=True)
         purged = pb.ConversationPurged(
             conversation_id=conversation_id,
@@ -261,15 +274,10 @@ class Controller:
 
     async def suspend(self, principal: str = "", reason: str = "") -> None:
         """Pause what runs, so that it goes on later; what waits just waits."""
-        for conversation_id, (driver, _) in list(self._driven.items()):
-            state = driver.conversation.state
-            if state.run.state in ("pending", "running") and not is_waiting(state):
-                paused = pb.RunPaused(cause="shutdown", reason=reason)
-                with contextlib.suppress(LogError):
-                    driver.conversation.append(Draft(paused, state.run.exec_id, "", principal))
-            else:
-                driver.abort()
-            await self._finished(conversation_id)
+        while self._driven:
+            for driver, _ in self._driven.values():
+                self._suspend(driver, principal, reason)
+            await asyncio.wait({task for _, task in self._driven.values()})
 
     async def close(self, principal: str = "") -> None:
         """Pause what runs, then close the log."""
@@ -278,7 +286,26 @@ class Controller:
 
     # Below
 
+    def _lock(self, conversation_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(conversation_id, asyncio.Lock())
+
+    def _suspend(self, driver: Driver, principal: str, reason: str) -> None:
+        state = driver.conversation.state
+        if state.run.state not in ("pending", "running"):
+            return
+        if is_waiting(state):
+            driver.abort()
+            return
+        paused = pb.RunPaused(cause="shutdown", reason=reason)
+        try:
+            driver.conversation.append(Draft(paused, state.run.exec_id, "", principal))
+        except LogError:
+            driver.abort()
+
     def _drive(self, conversation: Conversation) -> None:
+        if conversation.state.run.state not in ("pending", "running"):
+            # Somebody has stopped it since.
+            return
         driver = Driver(self._services, conversation)
         task = asyncio.create_task(driver.run(), name=f"run {conversation.id}")
         self._driven[conversation.id] = driver, task
@@ -315,10 +342,22 @@ class Controller:
             raise Refused("state", f"there is no run to stop: the last one is {state}")
         return conversation
 
-    async def _done_before(self, conversation: Conversation, request_id: str) -> int | None:
+    async def _done_before(self, conversation: Conversation, request_id: str) -> Accepted | None:
         if not request_id or not conversation.head.seq:
             return None
-        return await self.log.request_seq(conversation.id, request_id)
+        seq = await self.log.request_seq(conversation.id, request_id)
+        if seq is None:
+            return None
+        record = (await self.log.read(conversation.id, after=seq - 1, limit=1))[0]
+        return Accepted(conversation.id, record.event().exec_id, seq)
+
+    def _refuse_if_driven(self, conversation_id: str) -> None:
+        if conversation_id in self._driven:
+            raise Refused(
+                "in_flight",
+                f"a run of {conversation_id} is in flight",
+                f"`axtui cancel {conversation_id}` ends it",
+            )
 
     def _refuse_if_busy(self, state: st.State) -> None:
         if state.deleted_us:
@@ -357,13 +396,30 @@ class Controller:
     async def _edited(self, source_id: str, seq: int, edit: dict[str, Any]) -> Draft:
         event = (await self.log.read(source_id, after=seq - 1, limit=1))[0].event()
         payload = payload_of(event)
-        if payload is None:
-            raise Refused("usage", f"event {seq} ({event.kind}) has nothing that can be edited")
+        if payload is None or event.kind not in EDITABLE:
+            raise Refused(
+                "usage",
+                f"event {seq} ({event.kind}) has nothing that can be edited",
+                f"what can be is {', '.join(sorted(EDITABLE))}",
+            )
         try:
             changed = payload_from_json(event.kind, {**message_to_json(payload), **edit})
         except CodecError as error:
             raise Refused("usage", f"--edit doesn't fit event {seq}: {error}") from None
         return Draft(changed, event.exec_id, event.actor)
+
+
+def _refuse_unfit_id(conversation_id: str) -> None:
+    if conversation_id.startswith("$") or not conversation_id.isprintable() or not conversation_id:
+        raise Refused("usage", f"{conversation_id!r} is no id for a conversation")
+
+
+def _refuse_unfit(text: str, what: str) -> None:
+    # What isn't UTF-8 on a command line arrives as lone surrogates.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refused("usage", f"{what} isn't valid Unicode") from None
 
 
 def _question(state: st.State, question_id: str) -> st.Question:

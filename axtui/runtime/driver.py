@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import Any, NamedTuple
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any, NamedTuple, cast
 
 from axtui.agent import Agent, ContinueRun
 from axtui.model.codec import dump_json, load_json
-from axtui.model.events import Draft, Payload
-from axtui.model.fold import is_waiting
+from axtui.model.events import Draft, Payload, Record
+from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
 from axtui.runtime.effects import describe
+from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.conversation import Conversation
+from axtui.runtime.history import History
 from axtui.runtime.journal import Journal, Services
-from axtui.runtime.replay import History
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
@@ -39,17 +42,18 @@ class Driver:
         self.conversation = conversation
         self._stop: asyncio.Future[_Stop] = asyncio.get_running_loop().create_future()
         self._alarm: asyncio.TimerHandle | None = None
+        self._journal: Journal | None = None
+        # From now on, not from the first turn of the task that runs this.
+        conversation.on_append.append(self._on_event)
 
     async def run(self) -> None:
         """Drive until the run ends or pauses. Raises LogError if the log fails."""
-        self.conversation.on_append.append(self._on_event)
         try:
             while await self._drive():
                 pass
         finally:
             self.conversation.on_append.remove(self._on_event)
-            if self._alarm is not None:
-                self._alarm.cancel()
+            self._stop_alarm()
 
     def abort(self) -> None:
         """Let go of a run that waits, without a word in its log: nothing has changed for it."""
@@ -61,8 +65,12 @@ class Driver:
         agent = self._services.registry.agent(run.agent)
         config = load_json(await self._text(run.config))
         events = await self._events()
+        input = await self._input(events)
         journal = Journal(self._services, self.conversation, History(events), self._fail)
-        task = asyncio.create_task(journal.run_agent(agent, await self._input(events), config))
+        self._journal = journal
+        if self._stop.done():
+            self._request_stop(self._stop.result())
+        task = asyncio.create_task(journal.run_agent(agent, input, config))
         self._set_alarm()
         try:
             await asyncio.wait({task, self._stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -71,41 +79,38 @@ class Driver:
                 return False
             return await self._returned(journal, task, agent)
         finally:
-            journal.close()
-            await _end(task)
+            await _end({task, *journal.close()})
 
     async def _returned(self, journal: Journal, task: asyncio.Task[Any], agent: Agent) -> bool:
-        left = journal.unasked()
+        """How the run ends, now that its agent has. Whether another has begun in its place."""
+        diverged = journal.unasked()
         # What the agent started and didn't wait for ends with it.
         journal.close()
-        try:
-            value = task.result()
-            output = dump_json(value)
-        except ContinueRun as request:
-            await self._continue(journal, agent, request.state)
-            return True
-        except asyncio.CancelledError:
-            await self._finish(
-                pb.RunFailed(error=pb.Error(code="agent", message="it was canceled"))
-            )
-            return False
-        except (Exception, SystemExit) as error:
-            await self._finish(pb.RunFailed(error=describe(error)))
-            return False
-        if left is not None:
-            message = f"diverged: recorded step {left.key} ({left.name}) was never asked for"
-            await self._finish(pb.RunFailed(error=pb.Error(code="diverged", message=message)))
-            return False
-        await self._complete(journal, agent, value, output)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if isinstance(error, LogError):
+            raise error
+        if isinstance(error, asyncio.CancelledError):
+            failed = pb.Error(code="agent", message="it was canceled")
+        elif error is not None and not isinstance(error, ContinueRun):
+            failed = describe(error)
+        elif diverged:
+            failed = pb.Error(code="diverged", message=diverged)
+        else:
+            try:
+                if error is None:
+                    await self._complete(journal, agent, task.result())
+                    return False
+                await self._continue(journal, agent, error.state)
+                return True
+            except (TypeError, ValueError, RecursionError) as unfit:
+                message = f"what it returned or keeps is nothing the log can hold: {unfit}"
+                failed = pb.Error(code="result", message=message[:2000])
+        await self._finish(pb.RunFailed(error=failed))
         return False
 
-    async def _complete(self, journal: Journal, agent: Agent, value: Any, output: str) -> None:
-        try:
-            states = {name: self._data(dump_json(s)) for name, s in journal.agent_states.items()}
-        except (TypeError, ValueError) as error:
-            message = f"private state can't be kept: {error}"
-            await self._finish(pb.RunFailed(error=pb.Error(code="state", message=message)))
-            return
+    async def _complete(self, journal: Journal, agent: Agent, value: Any) -> None:
+        output = dump_json(value)
+        states = {name: self._data(state) for name, state in journal.states().items()}
         completed = pb.RunCompleted(output=self._data(output), agent_states=states)
         if isinstance(value, str) and value:
             content = pb.Content(text=self._data(json.loads(output)))
@@ -116,8 +121,8 @@ class Driver:
 
     async def _continue(self, journal: Journal, agent: Agent, state: dict[str, Any]) -> None:
         run = self.conversation.state.run
-        journal.agent_states[agent.id] = state
-        states = {name: self._data(dump_json(s)) for name, s in journal.agent_states.items()}
+        kept = {**journal.states(), agent.id: dump_json(state)}
+        states = {name: self._data(text) for name, text in kept.items()}
         started = pb.RunStarted(
             agent=run.agent,
             config=run.config,
@@ -133,16 +138,19 @@ class Driver:
     async def _stopped(self, journal: Journal, task: asyncio.Task[Any], stop: _Stop) -> None:
         if stop.how == "paused":
             journal.hold()
-            await _within(GRACE_SECONDS, journal.settled())
-        journal.close()
-        await _end(task)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_SECONDS):
+                    await journal.settled()
+        await _end({task, *journal.close()})
         if stop.error is not None:
             await self._finish(pb.RunFailed(error=stop.error))
         elif left := interrupted(self.conversation.state, "the run was paused before it ended"):
             await self.conversation.append(*left)
 
     async def _finish(self, *payloads: Payload, actor: str = "") -> None:
-        await self.conversation.append(*self._drafts(*payloads, actor=actor))
+        # Somebody may have canceled it meanwhile.
+        if is_open(self.conversation.state):
+            await self.conversation.append(*self._drafts(*payloads, actor=actor))
 
     def _drafts(self, *payloads: Payload, actor: str) -> list[Draft]:
         state = self.conversation.state
@@ -154,6 +162,8 @@ class Driver:
             self._request_stop(_Stop("paused"))
         elif event.kind == "run.canceled":
             self._request_stop(_Stop("ended"))
+        elif self._alarm is None:
+            self._set_alarm()
 
     def _fail(self, code: str, message: str) -> None:
         self._request_stop(_Stop("failed", pb.Error(code=code, message=message)))
@@ -161,35 +171,53 @@ class Driver:
     def _request_stop(self, stop: _Stop) -> None:
         if not self._stop.done():
             self._stop.set_result(stop)
+        # At once: nothing may follow in the log that the agent does in the same turn of the loop.
+        if self._journal is not None:
+            if stop.how == "paused":
+                self._journal.hold()
+            else:
+                self._journal.close()
 
     def _set_alarm(self) -> None:
-        """Fail the run once its running time is over. Time spent waiting moves the alarm on."""
+        """Fail the run once its running time is over. It stands still while the run waits: then
+        the next event sets the alarm again."""
+        self._stop_alarm()
         state = self.conversation.state
-        if not state.run.limits.timeout_us:
+        limit_us = state.run.limits.timeout_us
+        if not limit_us or not _is_running(state):
             return
-        left = state.run.limits.timeout_us - active_us(state)
+        left = limit_us - active_us(state)
         if left <= 0:
-            seconds = state.run.limits.timeout_us / 1e6
-            self._fail("timeout", f"the run took longer than the {seconds:g} s it may")
+            self._fail("timeout", f"the run took longer than the {limit_us / 1e6:g} s it may")
         else:
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(left / 1e6, self._set_alarm)
 
+    def _stop_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
     async def _events(self) -> list[pb.Event]:
-        """What the log says of this run so far; nothing is read where there is nothing yet."""
+        """What the log says of this run so far, down to what is yet to be committed."""
+        head = self.conversation.head.seq
         after = self.conversation.state.run.started_seq - 1
         events: list[pb.Event] = []
         late: list[pb.Event] = []
         # An answer may come while this reads.
         self.conversation.on_append.append(late.append)
         try:
-            while after < self.conversation.committed_seq:
-                page = await self._services.log.read(self.conversation.id, after=after, limit=2000)
-                events += [record.event() for record in page]
-                after = page[-1].seq
+            tail = self._services.log.tail(self.conversation.id, after)
+            async with aclosing(cast("AsyncGenerator[list[Record], None]", tail)) as pages:
+                async for page in pages:
+                    events += [record.event() for record in page]
+                    if events and events[-1].seq >= head:
+                        break
+                else:
+                    raise LogError("the log was closed")
         finally:
             self.conversation.on_append.remove(late.append)
-        return events + [event for event in late if event.seq > after]
+        return events + [event for event in late if event.seq > events[-1].seq]
 
     async def _input(self, events: list[pb.Event]) -> str:
         """What the person said at the run's beginning."""
@@ -238,23 +266,21 @@ def _unknown(state: st.State, code: str, why: str, then: str) -> list[Draft]:
 
 def active_us(state: st.State) -> int:
     """Running time up to now: that of the fold, and what has passed since the last event."""
-    running = state.run.state == "running" and not is_waiting(state)
-    since = time.time_ns() // 1000 - state.time_us if running else 0
+    since = time.time_ns() // 1000 - state.time_us if _is_running(state) else 0
     return state.run.active_us + max(0, since)
 
 
-async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel an agent, and wait a moment for it to clean up; one that won't is left behind."""
-    if not task.done():
+def _is_running(state: st.State) -> bool:
+    return state.run.state in ("pending", "running") and not is_waiting(state)
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel an agent's tasks, and wait a moment for them to clean up; who won't is left behind."""
+    open_tasks = {task for task in tasks if not task.done()}
+    for task in open_tasks:
         task.cancel()
-        await asyncio.wait({task}, timeout=CLEANUP_SECONDS)
-    if task.done() and not task.cancelled():
-        task.exception()
-
-
-async def _within(seconds: float, waiting: Any) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await waiting
-    except TimeoutError:
-        pass
+    if open_tasks:
+        await asyncio.wait(open_tasks, timeout=CLEANUP_SECONDS)
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.exception()

@@ -7,6 +7,7 @@ import inspect
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
@@ -24,21 +25,35 @@ class StepTimeout(Exception):
 async def run_effect(function: Callable[[], Any], call: Call, timeout: float | None) -> Any:
     """The value of `function()`: awaited in the loop if it is async, else made in a thread.
 
-    Raises StepTimeout after `timeout` seconds, and whatever the function raises.
+    Raises StepTimeout after `timeout` seconds, CancelledError if and only if somebody has canceled
+    the task that calls, and whatever the function raises.
     """
+    task = asyncio.current_task()
+    assert task is not None
+    canceled = task.cancelling()
     token = _call.set(call)
     try:
-        if timeout is None:
-            return await _run(function)
-        try:
-            async with asyncio.timeout(timeout) as limit:
-                return await _run(function)
-        except TimeoutError:
-            if limit.expired():
-                raise StepTimeout(f"no outcome within {timeout:g} s") from None
+        value = await _in_time(function, timeout)
+    except asyncio.CancelledError as error:
+        if task.cancelling() > canceled:
             raise
+        raise RuntimeError("the function was canceled from within") from error
     finally:
         _call.reset(token)
+    if task.cancelling() > canceled:
+        # The function took no notice of it; its caller has to.
+        raise asyncio.CancelledError
+    return value
+
+
+async def _in_time(function: Callable[[], Any], timeout: float | None) -> Any:
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await _run(function)
+    except TimeoutError:
+        if limit.expired():
+            raise StepTimeout(f"no outcome within {timeout:g} s") from None
+        raise
 
 
 async def _run(function: Callable[[], Any]) -> Any:
@@ -59,11 +74,11 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
             return
         if error is None:
             done.set_result(result)
-        elif isinstance(error, StopIteration):
-            # A future refuses it, since it would end the coroutine that awaits.
-            done.set_exception(RuntimeError("the function raised StopIteration"))
-        else:
+        elif isinstance(error, Exception | SystemExit) and not isinstance(error, StopIteration):
             done.set_exception(error)
+        else:
+            # Such as StopIteration or CancelledError, which would mean something to who awaits.
+            done.set_exception(RuntimeError(f"the function raised {type(error).__name__}"))
 
     def run() -> None:
         result, error = None, None
@@ -71,7 +86,8 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
             result = context.run(function)
         except BaseException as raised:
             error = raised
-        if not loop.is_closed():
+        # The loop may be gone by now, and everybody who waited with it.
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="axtui-step", daemon=True).start()
@@ -81,7 +97,7 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
 def describe(error: BaseException) -> pb.Error:
     """An exception as a log keeps it."""
     if isinstance(error, ToolError):
-        return pb.Error(code="tool", message=_clean(str(error), MAX_MESSAGE))
+        return pb.Error(code="tool", message=_clean(_text(error), MAX_MESSAGE))
     if isinstance(error, StepTimeout):
         return pb.Error(code="timeout", message=str(error))
     if isinstance(error, StepFailed):
@@ -91,9 +107,16 @@ def describe(error: BaseException) -> pb.Error:
     trace = "".join(traceback.format_exception(error))
     return pb.Error(
         code="exception",
-        message=_clean(f"{type(error).__name__}: {error}", MAX_MESSAGE),
+        message=_clean(f"{type(error).__name__}: {_text(error)}", MAX_MESSAGE),
         detail=_clean(trace[-MAX_DETAIL:], MAX_DETAIL),
     )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(it can't say why)"
 
 
 def _clean(text: str, limit: int) -> str:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
-from axtui.agent import Agent, Call, Context, ContinueRun, Request, Scope, StepFailed, _scope
-from axtui.model.codec import dump_json
-from axtui.model.events import Draft, message_text
+from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
+from axtui.model.codec import dump_json, load_json
 from axtui.runtime.config import Policy
-from axtui.runtime.effects import StepTimeout, describe, run_effect
-from axtui.runtime.eventlog.base import EventLog
+from axtui.runtime.effects import describe
+from axtui.runtime.eventlog.base import EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
+from axtui.runtime.history import ABANDONED, CHANGE, Entry, History
 from axtui.runtime.questions import Questions
 from axtui.runtime.recorder import Recorder
 from axtui.runtime.registry import Registry
-from axtui.runtime.replay import ABANDONED, Entry, History, Replay, is_abandoned
+from axtui.runtime.replay import Replay
+from axtui.runtime.steps import Steps, failure, fresh, not_kept, sleep_until
 from axtui.v1 import event_pb2 as pb
 
-HARMLESS = ("readonly", "idempotent")
-MAX_ABREAST = 100
-# A step that takes the controller down with it each time is not retried for ever.
-MAX_INTERRUPTIONS = 10
+# About a century. A number beyond that wouldn't fit into an event.
+MAX_SLEEP = 36_500 * 86_400.0
 
 
 class Delta(NamedTuple):
@@ -64,479 +61,356 @@ class Journal:
     ) -> None:
         self._services = services
         self._conversation = conversation
-        self._entries = history.entries
-        self._patches = history.patches
+        self._history = history
         self._fail = fail
         self._replay = Replay(history, self._stuck)
         self._recorder = Recorder(services.log, conversation)
-        self._questions = Questions(self._recorder, services.policy, fail)
-        self._abreast = asyncio.Semaphore(MAX_ABREAST)
-        self._gate = asyncio.Event()
-        self._gate.set()
-        self._callers: set[asyncio.Task[Any] | None] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._in_flight = 0
+        self._questions = Questions(self._recorder, self._replay, services.policy, fail)
+        self._steps = Steps(
+            services.registry, self._recorder, self._replay, self._questions, self._show
+        )
+        self._callers: dict[asyncio.Task[Any], str] = {}
         run = conversation.state.run
         self.seed = run.seed
         self.exec_id = run.exec_id
         self.workspace = run.workspace
         self._started_seq = run.started_seq
         self._started_us = run.started_us
-        self.agent_states: dict[str, dict[str, Any]] = {}
+        self._states: dict[str, str] = {}
         conversation.on_append.append(self._questions.on_event)
 
     # For the driver
 
     async def run_agent(self, agent: Agent, input: str, config: Any) -> Any:
         """The value that the run's agent returns."""
+        if self._history.out_of_budget:
+            self._fail("budget", f"nothing more was granted: {self._history.out_of_budget}")
         scope = Scope("", agent.id, self.exec_id, self._started_us)
-        return await self._run_agent(agent, scope, input, config)
+        value, state = await self._run_agent(agent, scope, input, config)
+        self._states[agent.id] = state
+        return value
 
-    def unasked(self) -> Entry | None:
-        """A recorded step that the agent, now at its end, never asked for."""
-        return self._entries.get(self._replay.next_key)
+    def states(self) -> dict[str, str]:
+        """The private states of the agents that have returned, as JSON."""
+        return dict(self._states)
+
+    def unasked(self) -> str:
+        """What is wrong if the agent ends now: there is a recorded step it never asked for."""
+        key = self._replay.unasked()
+        return self._divergence(key, "the agent's end") if key else ""
 
     def hold(self) -> None:
         """Let no new step begin."""
-        self._gate.clear()
+        self._steps.hold()
 
     async def settled(self) -> None:
         """Wait until no step is in flight."""
-        await self._idle.wait()
+        await self._steps.settled()
 
-    def close(self) -> None:
-        """Take nothing more from the run's agents, and end what they still wait for."""
-        if self._recorder.closed:
-            return
-        self._recorder.closed = True
-        self._replay.close()
-        self._conversation.on_append.remove(self._questions.on_event)
-        for task in self._callers:
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
+    def close(self) -> set[asyncio.Task[Any]]:
+        """Take nothing more from the run's agents, and cancel those tasks that still wait."""
+        if not self._recorder.closed:
+            self._recorder.closed = True
+            self._replay.close()
+            self._conversation.on_append.remove(self._questions.on_event)
+        return self._cancel_callers("")
 
     # For contexts
 
     async def perform(self, request: Request) -> Any:
         """Do a function, tool or model step, or hand back how it ended."""
-        with self._asked_for(request) as entry:
+        async with self._asked_for(request) as entry:
             if entry.outcome is not None:
                 return await self._recorded(request, entry)
             await self._replay.live()
-            return await self._perform_live(request, entry)
+            return await self._steps.perform(request, entry)
 
     async def call_agent(self, request: Request, input: str, config: Any) -> Any:
         """Run a nested agent in a scope of its own. After a crash it goes on at its own steps."""
-        with self._asked_for(request) as entry:
+        agent = self._services.registry.agents.get(request.name)
+        # At this point of the course, whatever becomes of calls beside this one.
+        before = self._states.get(request.name)
+        async with self._asked_for(request) as entry:
             if entry.outcome is not None:
                 return await self._recorded(request, entry)
-            agent = self._services.registry.agents.get(request.name)
             if not entry.seq:
-                await self._replay.live()
-                self._recorder.append(request, self._started(request, 1))
+                await self._steps.may_begin(request)
+                self._recorder.append(request.scope, self._steps.started(request, 1))
             if agent is None:
+                await self._replay.live()
                 known = ", ".join(sorted(self._services.registry.agents))
-                error = pb.Error(
-                    code="unknown", message=f"there is no such agent; there are {known}"
+                message = f"there is no such agent; there are {known}"
+                return await self._steps.give_up(
+                    request, 1, pb.Error(code="unknown", message=message)
                 )
-                return await self._give_up(request, 1, error)
             exec_id = f"{self.exec_id}/{request.key}"
             scope = Scope(f"{request.key}/", agent.id, exec_id, request.scope.time_us)
             try:
-                value = await self._run_agent(agent, scope, input, config)
-                result = dump_json(value)
-            except (Exception, SystemExit, ContinueRun) as error:
+                value, state = await self._run_agent(agent, scope, input, config, before)
+            except LogError:
+                raise
+            except (Exception, ContinueRun) as error:
                 await self._replay.live()
-                return await self._give_up(request, 1, describe(error))
+                return await self._steps.give_up(request, 1, describe(error))
             finally:
                 _scope.set(request.scope)
+                # What it started and didn't wait for ends with it.
+                self._cancel_callers(scope.path)
             await self._replay.live()
-            state = self._recorder.data(dump_json(self.agent_states[agent.id]))
+            return await self._agent_returned(request, value, state)
+
+    async def _agent_returned(self, request: Request, value: Any, state: str) -> Any:
+        try:
+            result = dump_json(value)
             completed = pb.StepCompleted(
-                key=request.key, attempt=1, result=self._recorder.data(result), agent_state=state
+                key=request.key,
+                attempt=1,
+                result=self._recorder.data(result),
+                agent_state=self._recorder.data(state),
             )
-            self._recorder.append(request, completed)
-            await self._replay.turn()
-            return _fresh(value, result)
+        except (TypeError, ValueError, RecursionError) as error:
+            return await self._steps.give_up(request, 1, not_kept(error))
+        await self._steps.deliver(request, completed)
+        self._states[request.name] = state
+        return fresh(value, result)
 
     async def ask(self, request: Request, question: str, choices: Sequence[str]) -> str:
         """Put a question to a person, or the policy, and wait for the answer."""
-        with self._asked_for(request) as entry:
-            answer = entry.outcome
-            if isinstance(answer, pb.ApprovalAnswered):
-                if is_abandoned(answer):
-                    await asyncio.Event().wait()
-                await self._replay.released(request.key)
-                request.scope.time_us = entry.time_us
+        async with self._asked_for(request) as entry:
+            if isinstance(entry.outcome, pb.ApprovalAnswered):
+                await self._released(request, entry)
+                answer, time_us = entry.outcome, entry.time_us
             else:
                 await self._replay.live()
-                asked = entry.question
-                if asked is None:
-                    asked = self._questions.ask(
-                        request,
-                        request.type,
-                        question,
-                        choices,
-                        subject=request.name,
-                        key=request.key,
-                    )
-                answer = await self._questions.answer(request, asked)
-                await self._replay.turn()
+                await self._steps.not_held()
+                event = await self._questions.put(
+                    request, entry.question, request.type, question, choices
+                )
+                answer, time_us = event.approval_answered, event.time_us
+            request.scope.time_us = time_us
             return answer.choice or answer.text
 
     async def sleep(self, request: Request, seconds: float) -> None:
         """Wait until the time that was set when the wait first began."""
-        with self._asked_for(request) as entry:
+        async with self._asked_for(request) as entry:
             if entry.outcome is not None:
                 await self._recorded(request, entry)
                 return
             due_us = entry.due_us
             if not entry.seq:
-                await self._replay.live()
-                due_us = time.time_ns() // 1000 + int(max(0.0, seconds) * 1e6)
-                self._recorder.append(request, self._started(request, 1, due_us))
-            await _sleep_until(due_us)
+                await self._steps.may_begin(request)
+                wait = min(max(0.0, seconds), MAX_SLEEP)
+                due_us = time.time_ns() // 1000 + int(wait * 1e6)
+                self._recorder.append(request.scope, self._steps.started(request, 1, due_us))
+            await sleep_until(due_us)
             await self._replay.live()
-            self._recorder.append(request, pb.StepCompleted(key=request.key, attempt=1))
-            await self._replay.turn()
+            await self._steps.deliver(request, pb.StepCompleted(key=request.key, attempt=1))
 
     async def emit(self, request: Request, text: str, thought: bool, internal: bool) -> None:
         """Record a message, once."""
-        with self._asked_for(request) as entry:
-            if entry.seq:
+        async with self._asked_for(request) as entry:
+            if entry.outcome is not None:
+                await self._released(request, entry)
                 return
             await self._replay.live()
+            await self._steps.not_held()
+            await self._recorder.not_too_far_ahead()
             data = self._recorder.data(text.encode(errors="replace").decode())
             content = pb.Content(thought=data) if thought else pb.Content(text=data)
-            await self._gate.wait()
             said = pb.Message(
                 role="assistant", content=[content], internal_only=internal, key=request.key
             )
-            await self._recorder.not_too_far_ahead(self._recorder.append(request, said))
+            await self._steps.deliver(request, said)
 
     async def history(self, limit: int) -> list[tuple[str, str]]:
         """Role and text of the last visible messages before this run, oldest first."""
-        records = await self._services.log.read(
-            self._conversation.id,
-            before=self._started_seq,
-            kinds=("message",),
-            limit=limit,
-            newest_first=True,
-        )
-        messages = [record.event().message for record in reversed(records)]
-        return [(m.role, message_text(m)) for m in messages if not m.internal_only]
+        found: list[tuple[str, str]] = []
+        before = self._started_seq
+        while len(found) < limit:
+            records = await self._services.log.read(
+                self._conversation.id,
+                before=before,
+                kinds=("message",),
+                limit=min(limit, 500),
+                newest_first=True,
+            )
+            if not records:
+                break
+            before = records[-1].seq
+            for message in (record.event().message for record in records):
+                parts = [part.text for part in message.content if part.HasField("text")]
+                if parts and not message.internal_only:
+                    texts = [await self._recorder.text(part) for part in parts]
+                    found.append((message.role, "".join(texts)))
+        return found[:limit][::-1]
 
     def patched(self, scope: Scope, name: str) -> bool:
         """Whether the run takes the changed path. The answer is recorded where it is yes."""
         key = scope.peek_key()
-        if key in self._patches:
-            if self._patches[key] != name:
-                self._diverge(key, f"change {self._patches[key]!r}", f"change {name!r}")
+        entry = self._history.entries.get(key)
+        if entry is None:
+            inside = scope.peek_branch()
+            if any(known.startswith(inside) for known in self._history.entries):
                 return False
-            scope.next_key()
-            self._replay.ask(key)
-            self._replay.outstanding -= 1
-            return True
-        if key in self._entries:
+            self._recorder.append(
+                scope, pb.Note(text=f"from here on with {name}", key=key, patch=name)
+            )
+        elif entry.type != CHANGE:
             return False
+        elif entry.name != name:
+            self._diverge(key, f"change {name!r}")
         scope.next_key()
-        note = pb.Note(text=f"from here on with {name}", key=key, patch=name)
-        self._conversation.append(Draft(note, scope.exec_id, scope.actor))
+        self._replay.ask(key)
         return True
 
     # Recorded steps
 
-    @contextmanager
-    def _asked_for(self, request: Request) -> Iterator[Entry]:
+    @asynccontextmanager
+    async def _asked_for(self, request: Request) -> AsyncIterator[Entry]:
+        task = asyncio.current_task()
+        assert task is not None
         if self._recorder.closed:
-            raise asyncio.CancelledError
-        entry = self._entries.get(request.key)
+            await _too_late(task)
+        entry = self._history.entries.get(request.key)
         if entry is None:
             entry = Entry(request.key, request.type, request.name)
-        elif not self._matches(request, entry):
-            recorded = f"{entry.type} {entry.name!r}"
+        elif not entry.matches(request):
             wanted = f"{request.type} {request.name!r}"
-            if recorded == wanted:
+            if entry.what == wanted:
                 wanted += " with other arguments"
-            self._diverge(request.key, recorded, wanted)
-            raise asyncio.CancelledError
+            self._diverge(request.key, wanted)
         self._replay.ask(request.key)
-        self._callers.add(task := asyncio.current_task())
+        self._callers[task] = request.key
         try:
             yield entry
         except asyncio.CancelledError:
             if not self._recorder.closed:
-                self._abandon(request)
+                await self._give_up(request, entry)
             raise
         finally:
-            self._callers.discard(task)
-            self._replay.outstanding -= 1
+            self._callers.pop(task, None)
 
-    def _matches(self, request: Request, entry: Entry) -> bool:
-        if entry.fingerprint:
-            return entry.fingerprint == request.fingerprint
-        if entry.question is not None and entry.question.type == "permission":
-            return entry.name == request.name
-        return entry.type == request.type and (
-            request.type == "message" or entry.name == request.name
+    async def _give_up(self, request: Request, entry: Entry) -> None:
+        """The agent itself stops waiting, as for a race's loser. Its log must not stay open."""
+        if entry.abandoned:
+            await self._replay.released(request.key)
+        elif entry.outcome is not None:
+            self._replay.skip(request.key)
+        elif self._abandon(request):
+            await self._replay.turn()
+
+    def _abandon(self, request: Request) -> bool:
+        asked = self._questions.abandon(request)
+        step = self._conversation.state.open_steps.get(request.key)
+        if step is None:
+            return asked
+        failed = pb.StepFailed(
+            key=request.key,
+            attempt=step.attempt,
+            error=pb.Error(code=ABANDONED, message="its agent stopped waiting for it"),
+            unknown=step.type not in ("agent", "timer"),
+            next="end",
         )
+        self._recorder.append(request.scope, failed)
+        return True
 
-    def _diverge(self, key: str, recorded: str, wanted: str) -> None:
-        entry = self._entries.get(key)
-        before = f"{self._conversation.id}:{entry.seq - 1}" if entry and entry.seq > 1 else ""
-        message = f"diverged at step {key}: recorded {recorded}, asked for {wanted}"
-        if before:
+    def _diverge(self, key: str, wanted: str) -> NoReturn:
+        self._fail("diverged", self._divergence(key, wanted))
+        raise asyncio.CancelledError
+
+    def _divergence(self, key: str, wanted: str) -> str:
+        entry = self._history.entries[key]
+        message = f"diverged at step {key}: recorded {entry.what}, asked for {wanted}"
+        if entry.seq > 1:
+            before = f"{self._conversation.id}:{entry.seq - 1}"
             message += f"; the last event that matches is {before}, which can be forked"
-        self._fail("diverged", message)
+        return message
 
     def _stuck(self, key: str) -> None:
-        entry = self._entries.get(key)
-        recorded = f"{entry.type} {entry.name!r}" if entry is not None else "a change"
-        self._diverge(key, recorded, "nothing there")
+        self._fail("diverged", self._divergence(key, "nothing there"))
 
-    async def _recorded(self, request: Request, entry: Entry) -> Any:
-        outcome = entry.outcome
-        if is_abandoned(outcome):
+    async def _released(self, request: Request, entry: Entry) -> None:
+        if entry.abandoned:
+            # The agent gave it up, and will again.
+            self._replay.expect((entry.time_us - entry.asked_us) / 1e6)
             await asyncio.Event().wait()
         await self._replay.released(request.key)
         request.scope.time_us = entry.time_us
+
+    async def _recorded(self, request: Request, entry: Entry) -> Any:
+        outcome = entry.outcome
+        result, state = None, ""
+        # Reading a blob takes its time, which must not change who comes first.
+        if isinstance(outcome, pb.StepCompleted):
+            result = await self._recorder.load(outcome.result)
+            state = await self._recorder.text(outcome.agent_state)
+        await self._released(request, entry)
         if isinstance(outcome, pb.StepFailed):
-            raise _failure(request, outcome.error)
-        assert isinstance(outcome, pb.StepCompleted)
-        if outcome.HasField("agent_state"):
-            self.agent_states[request.name] = await self._recorder.load(outcome.agent_state) or {}
-        return await self._recorder.load(outcome.result)
-
-    # Steps that are yet to end
-
-    async def _perform_live(self, request: Request, entry: Entry) -> Any:
-        function = self._resolve(request)
-        attempt = entry.attempt
-        if entry.failed is not None and entry.failed.next == "retry":
-            await _sleep_until(entry.failed.retry_at_us)
-        elif attempt:
-            effect = entry.effect
-            failed = entry.failed or pb.StepFailed(unknown=True, error=pb.Error(code="interrupted"))
-            harmless = effect in HARMLESS and attempt < MAX_INTERRUPTIONS
-            choice = (
-                "retry" if harmless else await self._questions.decide(request, entry, failed.error)
-            )
-            if choice != "retry":
-                return await self._decided(request, attempt, choice, failed.error)
-        if function is None:
-            known = "there is no such " + request.type
-            return await self._give_up(request, attempt, pb.Error(code="unknown", message=known))
-        if refusal := await self._questions.refusal(request, entry):
-            return await self._give_up(request, attempt, refusal)
-        async with self._abreast:
-            return await self._attempts(request, function, attempt, entry.first_us)
-
-    async def _attempts(
-        self, request: Request, function: Callable[[], Any], attempt: int, first_us: int
-    ) -> Any:
-        first_us = first_us or time.time_ns() // 1000
-        while True:
-            attempt += 1
-            await self._gate.wait()
-            if attempt == 1:
-                await self._questions.within_budget(request)
-            commit = self._recorder.append(request, self._started(request, attempt))
-            if request.effect == "readonly":
-                await self._recorder.not_too_far_ahead(commit)
-            else:
-                await commit
-            try:
-                value = await self._in_flight_effect(request, function, attempt)
-            except (Exception, SystemExit) as error:
-                if await self._try_again(request, attempt, first_us, error):
-                    continue
-                return await self._after_failure(request, attempt, error)
-            return await self._complete(request, attempt, value)
-
-    async def _complete(self, request: Request, attempt: int, value: Any) -> Any:
-        try:
-            result = dump_json(value)
-            data = self._recorder.data(result)
-        except (TypeError, ValueError) as error:
-            message = f"it returned what the log can't hold: {error}"
-            return await self._give_up(request, attempt, pb.Error(code="result", message=message))
-        self._recorder.append(
-            request, pb.StepCompleted(key=request.key, attempt=attempt, result=data)
-        )
-        await self._replay.turn()
-        return _fresh(value, result)
-
-    async def _in_flight_effect(
-        self, request: Request, function: Callable[[], Any], attempt: int
-    ) -> Any:
-        offset = 0
-
-        def delta(text: str) -> None:
-            nonlocal offset
-            scope = request.scope
-            self._services.on_delta(
-                Delta(
-                    self._conversation.id,
-                    scope.exec_id,
-                    scope.actor,
-                    request.key,
-                    attempt,
-                    offset,
-                    text,
-                )
-            )
-            offset += len(text)
-
-        key = f"{self._conversation.id}/{self.exec_id}/{request.key}"
-        call = Call(key, attempt, self.workspace, delta)
-        self._in_flight += 1
-        self._idle.clear()
-        try:
-            return await run_effect(function, call, request.timeout)
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
-
-    async def _try_again(
-        self, request: Request, attempt: int, first_us: int, error: BaseException
-    ) -> bool:
-        unknown = isinstance(error, StepTimeout)
-        if unknown and request.effect not in HARMLESS:
-            return False
-        retry = request.retry
-        delay = min(retry.delay * retry.factor ** (attempt - 1), retry.max_delay)
-        at_us = time.time_ns() // 1000 + int(delay * 1e6)
-        if attempt >= retry.attempts or at_us - first_us > retry.total * 1e6:
-            return False
-        self._recorder.append(
-            request,
-            pb.StepFailed(
-                key=request.key,
-                attempt=attempt,
-                error=describe(error),
-                unknown=unknown,
-                next="retry",
-                retry_at_us=at_us,
-            ),
-        )
-        await _sleep_until(at_us)
-        return True
-
-    async def _after_failure(self, request: Request, attempt: int, error: BaseException) -> Any:
-        described = describe(error)
-        if not isinstance(error, StepTimeout) or request.effect in HARMLESS:
-            return await self._give_up(request, attempt, described)
-        self._recorder.append(
-            request,
-            pb.StepFailed(
-                key=request.key, attempt=attempt, error=described, unknown=True, next="decide"
-            ),
-        )
-        entry = Entry(request.key, request.type, request.name, attempt=attempt)
-        choice = await self._questions.decide(request, entry, described)
-        if choice != "retry":
-            return await self._decided(request, attempt, choice, described)
-        function = self._resolve(request)
-        assert function is not None
-        return await self._attempts(request, function, attempt, 0)
-
-    def _abandon(self, request: Request) -> None:
-        """The agent itself stopped waiting, as for a race's loser. Its log must not stay open."""
-        self._questions.abandon(request)
-        step = self._conversation.state.open_steps.get(request.key)
-        if step is not None:
-            failed = pb.StepFailed(
-                key=request.key,
-                attempt=step.attempt,
-                error=pb.Error(code=ABANDONED, message="its agent stopped waiting for it"),
-                unknown=step.type not in ("agent", "timer"),
-                next="end",
-            )
-            self._recorder.append(request, failed)
-
-    async def _give_up(self, request: Request, attempt: int, error: pb.Error) -> NoReturn:
-        unknown = error.code in ("timeout", "interrupted")
-        self._recorder.append(
-            request,
-            pb.StepFailed(
-                key=request.key, attempt=attempt, error=error, unknown=unknown, next="end"
-            ),
-        )
-        await self._replay.turn()
-        raise _failure(request, error)
-
-    async def _decided(self, request: Request, attempt: int, choice: str, error: pb.Error) -> Any:
-        if choice == "skip":
-            self._recorder.append(
-                request, pb.StepCompleted(key=request.key, attempt=attempt, skipped=True)
-            )
-            await self._replay.turn()
-            return None
-        return await self._give_up(request, attempt, error)
+            raise failure(request, outcome.error)
+        if state:
+            self._states[request.name] = state
+        return result
 
     # Below
 
-    async def _run_agent(self, agent: Agent, scope: Scope, input: str, config: Any) -> Any:
-        if agent.id not in self.agent_states:
-            self.agent_states[agent.id] = await self._private_state(agent.id)
+    async def _run_agent(
+        self, agent: Agent, scope: Scope, input: str, config: Any, state: str | None = None
+    ) -> tuple[Any, str]:
+        """What the agent returns, and its private state then. Raises what it raises."""
+        if state is None:
+            state = await self._private_state(agent.id)
         context = Context(
             agent.id,
             self._conversation.id,
             input,
             config,
-            self.agent_states[agent.id],
+            load_json(state) or {},
             self.workspace,
             self,
         )
         _scope.set(scope)
-        value = await agent.function(context)
-        self.agent_states[agent.id] = context.state
-        return value
+        try:
+            value = await agent.function(context)
+        except SystemExit as error:
+            # It would end the event loop, and every other run with it.
+            raise RuntimeError(f"the agent called sys.exit({error.code!r})") from error
+        try:
+            return value, dump_json(context.state)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"private state can't be kept: {error}") from None
 
-    async def _private_state(self, agent_id: str) -> dict[str, Any]:
+    async def _private_state(self, agent_id: str) -> str:
         seq = self._conversation.state.agent_states.get(agent_id, 0)
         if not seq:
-            return {}
+            return ""
         record = (await self._services.log.read(self._conversation.id, after=seq - 1, limit=1))[0]
-        return await self._recorder.load(record.event().run_completed.agent_states[agent_id]) or {}
+        return await self._recorder.text(record.event().run_completed.agent_states[agent_id])
 
-    def _resolve(self, request: Request) -> Callable[[], Any] | None:
-        if request.function is not None:
-            return request.function
-        tool = self._services.registry.find(request.type, request.name)
-        if tool is None:
-            return None
-        request.effect, request.timeout, request.retry = tool.effect, tool.timeout, tool.retry
-        return partial(tool.function, **json.loads(request.arguments))
+    def _cancel_callers(self, inside: str) -> set[asyncio.Task[Any]]:
+        current = asyncio.current_task()
+        tasks = {t for t, key in self._callers.items() if key.startswith(inside) and t != current}
+        for task in tasks:
+            task.cancel()
+        return tasks
 
-    def _started(self, request: Request, attempt: int, due_us: int = 0) -> pb.StepStarted:
-        return pb.StepStarted(
-            key=request.key,
-            type=request.type,
-            name=request.name,
-            arguments=self._recorder.data(request.arguments),
-            fingerprint=request.fingerprint,
-            attempt=attempt,
-            effect=request.effect,
-            timeout_us=int((request.timeout or 0) * 1e6),
-            due_us=due_us,
+    def _show(self, request: Request, attempt: int, offset: int, text: str) -> None:
+        scope = request.scope
+        self._services.on_delta(
+            Delta(
+                self._conversation.id,
+                scope.exec_id,
+                scope.actor,
+                request.key,
+                attempt,
+                offset,
+                text,
+            )
         )
 
 
-def _fresh(value: Any, text: str) -> Any:
-    """What a replay would give: the value as JSON has it, not the step's own object."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return json.loads(text)
-
-
-def _failure(request: Request, error: pb.Error) -> StepFailed:
-    return StepFailed(request.key, request.name, error.code, error.message)
-
-
-async def _sleep_until(at_us: int) -> None:
-    """Wait for a time of the wall clock, which may be set while we wait."""
-    while (left := at_us - time.time_ns() // 1000) > 0:  # noqa: ASYNC110
-        await asyncio.sleep(min(left / 1e6, 60))
+async def _too_late(task: asyncio.Task[Any]) -> NoReturn:
+    """Cancel who still asks once its run is over; who takes no notice of it waits for ever."""
+    if not task.cancelling():
+        task.cancel()
+    await asyncio.get_running_loop().create_future()
+    raise asyncio.CancelledError

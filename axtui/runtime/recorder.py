@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from axtui.agent import Request
+from axtui.agent import Scope
 from axtui.model.codec import load_json
 from axtui.model.events import Draft, Payload
 from axtui.runtime.eventlog.base import Commit, EventLog
@@ -22,21 +22,20 @@ class Recorder:
         self.log = log
         self.conversation = conversation
         self.closed = False
+        self._last: Commit | None = None
 
-    def append(self, request: Request, payload: Payload) -> Commit:
-        """Record something that `request` is about; its scope's clock moves on to it."""
+    def append(self, scope: Scope, payload: Payload) -> Commit:
+        """Record something that happens in `scope`."""
         if self.closed:
             raise asyncio.CancelledError
-        scope = request.scope
-        commit = self.conversation.append(Draft(payload, scope.exec_id, scope.actor))
-        scope.time_us = self.conversation.head.time_us
-        return commit
+        self._last = self.conversation.append(Draft(payload, scope.exec_id, scope.actor))
+        return self._last
 
-    async def not_too_far_ahead(self, commit: Commit) -> None:
+    async def not_too_far_ahead(self) -> None:
         """A run that never has to wait for the disk still must not fill the memory."""
         conversation = self.conversation
-        if conversation.head.seq - conversation.committed_seq > MAX_AHEAD:
-            await commit
+        if self._last and conversation.head.seq - conversation.committed_seq > MAX_AHEAD:
+            await self._last
 
     def data(self, text: str) -> pb.Data:
         """`text` for an event of the next append. Raises ValueError if it is too long."""

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from operator import attrgetter
 
 from axtui.agent import Agent, Tool
 from axtui.runtime.config import Agent as AgentConfig
@@ -58,8 +59,8 @@ def _load(entry: AgentConfig) -> Agent:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found = getattr(importlib.import_module(module_name), name)
-    except Exception as error:
+        found = attrgetter(name)(importlib.import_module(module_name))
+    except (Exception, SystemExit) as error:
         raise Refused(
             "usage",
             f"agent {entry.id!r} can't be loaded from {entry.python!r}: "

@@ -1,0 +1,275 @@
+"""Doing the function, tool and model steps of a run: permission, attempts, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
+
+from axtui.agent import Call, ContinueRun, Request, StepFailed
+from axtui.model.codec import dump_json
+from axtui.model.events import Payload
+from axtui.runtime.effects import StepTimeout, describe, run_effect
+from axtui.runtime.history import Entry
+from axtui.runtime.questions import Questions
+from axtui.runtime.recorder import Recorder
+from axtui.runtime.registry import Registry
+from axtui.runtime.replay import Replay
+from axtui.v1 import event_pb2 as pb
+
+HARMLESS = ("readonly", "idempotent")
+MAX_ABREAST = 100
+# A step that takes the controller down with it each time is not retried for ever.
+MAX_INTERRUPTIONS = 10
+
+Show = Callable[[Request, int, int, str], None]
+
+
+class Steps:
+    """The steps of one run that are yet to end."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        replay: Replay,
+        questions: Questions,
+        show: Show,
+    ) -> None:
+        self._registry = registry
+        self._recorder = recorder
+        self._replay = replay
+        self._questions = questions
+        self._show = show
+        run = recorder.conversation.state.run
+        self._owner = f"{recorder.conversation.id}/{run.exec_id}"
+        self._workspace = run.workspace
+        self._abreast = asyncio.Semaphore(MAX_ABREAST)
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._released = asyncio.Event()
+        self._released.set()
+
+    def hold(self) -> None:
+        """Let nothing begin from now on."""
+        self._released.clear()
+
+    async def not_held(self) -> None:
+        """Wait for ever if nothing may begin any more."""
+        await self._released.wait()
+
+    async def may_begin(self, request: Request) -> None:
+        """Wait until a new step may begin."""
+        await self._replay.live()
+        await self._released.wait()
+        await self._questions.within_budget(request)
+
+    async def settled(self) -> None:
+        """Wait until no step is in flight."""
+        await self._idle.wait()
+
+    async def perform(self, request: Request, entry: Entry) -> Any:
+        """Do a step that has no outcome yet, though it may have begun in an earlier life."""
+        function = self._resolve(request)
+        attempt, first_us = entry.attempt, entry.first_us
+        if entry.failed is not None and entry.failed.next == "retry":
+            await sleep_until(entry.failed.retry_at_us)
+        elif attempt:
+            failed = entry.failed or pb.StepFailed(unknown=True, error=pb.Error(code="interrupted"))
+            harmless = entry.effect in HARMLESS and entry.interruptions < MAX_INTERRUPTIONS
+            if not harmless:
+                choice = await self._questions.decide(request, entry, failed.error)
+                if choice != "retry":
+                    return await self._decided(request, attempt, choice, failed.error)
+                first_us = 0
+        if function is None:
+            unknown = pb.Error(code="unknown", message=f"there is no such {request.type}")
+            return await self.give_up(request, attempt, unknown)
+        if refusal := await self._questions.refusal(request, entry):
+            return await self.give_up(request, attempt, refusal)
+        return await self._attempts(request, function, attempt, first_us)
+
+    async def deliver(self, request: Request, outcome: Payload) -> None:
+        """Record what the agent is to get, and wait until it is its turn."""
+        self._recorder.append(request.scope, outcome)
+        time_us = self._recorder.conversation.head.time_us
+        await self._replay.turn()
+        request.scope.time_us = time_us
+
+    async def give_up(self, request: Request, attempt: int, error: pb.Error) -> NoReturn:
+        """Record that a step has failed, and tell the agent."""
+        unknown = error.code in ("timeout", "interrupted")
+        failed = pb.StepFailed(
+            key=request.key, attempt=attempt, error=error, unknown=unknown, next="end"
+        )
+        await self.deliver(request, failed)
+        raise failure(request, error)
+
+    def started(self, request: Request, attempt: int, due_us: int = 0) -> pb.StepStarted:
+        """What is recorded of a step before it is done."""
+        return pb.StepStarted(
+            key=request.key,
+            type=request.type,
+            name=request.name,
+            arguments=self._recorder.data(request.arguments),
+            fingerprint=request.fingerprint,
+            attempt=attempt,
+            effect=request.effect,
+            timeout_us=int((request.timeout or 0) * 1e6),
+            due_us=due_us,
+        )
+
+    async def _attempts(
+        self, request: Request, function: Callable[[], Any], attempt: int, first_us: int
+    ) -> Any:
+        first_us = first_us or time.time_ns() // 1000
+        while True:
+            attempt += 1
+            try:
+                value = await self._attempt(request, function, attempt)
+            except (Exception, SystemExit, ContinueRun) as error:
+                if isinstance(error, StepTimeout) and request.effect not in HARMLESS:
+                    if await self._decide(request, attempt, error) != "retry":
+                        return None
+                    first_us = time.time_ns() // 1000
+                elif not await self._try_again(request, attempt, first_us, error):
+                    return await self.give_up(request, attempt, describe(error))
+                continue
+            return await self._complete(request, attempt, value)
+
+    async def _attempt(self, request: Request, function: Callable[[], Any], attempt: int) -> Any:
+        async with self._abreast:
+            await self._released.wait()
+            if attempt == 1:
+                await self._questions.within_budget(request)
+            commit = self._recorder.append(request.scope, self.started(request, attempt))
+            if request.effect == "readonly":
+                await self._recorder.not_too_far_ahead()
+            else:
+                await commit
+            return await self._effect(request, function, attempt)
+
+    async def _effect(self, request: Request, function: Callable[[], Any], attempt: int) -> Any:
+        key = f"{self._owner}/{request.key}"
+        deltas = _Deltas(lambda offset, text: self._show(request, attempt, offset, text))
+        call = Call(key, attempt, self._workspace, deltas.add)
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            return await run_effect(function, call, request.timeout)
+        finally:
+            deltas.over = True
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    async def _complete(self, request: Request, attempt: int, value: Any) -> Any:
+        try:
+            result = dump_json(value)
+            data = self._recorder.data(result)
+        except (TypeError, ValueError, RecursionError) as error:
+            return await self.give_up(request, attempt, not_kept(error))
+        await self.deliver(request, pb.StepCompleted(key=request.key, attempt=attempt, result=data))
+        return fresh(value, result)
+
+    async def _try_again(
+        self, request: Request, attempt: int, first_us: int, error: BaseException
+    ) -> bool:
+        retry = request.retry
+        # More doublings than that no float can hold.
+        delay = min(retry.delay * retry.factor ** min(attempt - 1, 500), retry.max_delay)
+        at_us = time.time_ns() // 1000 + int(delay * 1e6)
+        if attempt >= retry.attempts or at_us - first_us > retry.total * 1e6:
+            return False
+        failed = pb.StepFailed(
+            key=request.key,
+            attempt=attempt,
+            error=describe(error),
+            unknown=isinstance(error, StepTimeout),
+            next="retry",
+            retry_at_us=at_us,
+        )
+        self._recorder.append(request.scope, failed)
+        await sleep_until(at_us)
+        return True
+
+    async def _decide(self, request: Request, attempt: int, error: StepTimeout) -> str:
+        """Have somebody decide on an attempt of which nobody knows how it ended.
+
+        Gives back "retry" or "skip".
+        """
+        described = describe(error)
+        failed = pb.StepFailed(
+            key=request.key, attempt=attempt, error=described, unknown=True, next="decide"
+        )
+        self._recorder.append(request.scope, failed)
+        entry = Entry(request.key, request.type, request.name, attempt=attempt)
+        choice = await self._questions.decide(request, entry, described)
+        if choice != "retry":
+            await self._decided(request, attempt, choice, described)
+        return choice
+
+    async def _decided(self, request: Request, attempt: int, choice: str, error: pb.Error) -> None:
+        if choice != "skip":
+            await self.give_up(request, attempt, error)
+        await self.deliver(
+            request, pb.StepCompleted(key=request.key, attempt=attempt, skipped=True)
+        )
+
+    def _resolve(self, request: Request) -> Callable[[], Any] | None:
+        if request.function is not None:
+            return request.function
+        tool = self._registry.find(request.type, request.name)
+        if tool is None:
+            return None
+        request.effect, request.timeout, request.retry = tool.effect, tool.timeout, tool.retry
+        return partial(tool.function, **json.loads(request.arguments))
+
+
+class _Deltas:
+    """Provisional text of one attempt; it may come from the thread of a function."""
+
+    def __init__(self, show: Callable[[int, str], None]) -> None:
+        self._show = show
+        self._offset = 0
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self.over = False
+
+    def add(self, text: str) -> None:
+        if threading.get_ident() == self._thread:
+            self._add(text)
+        elif not self.over:
+            self._loop.call_soon_threadsafe(self._add, text)
+
+    def _add(self, text: str) -> None:
+        if not self.over:
+            self._show(self._offset, text)
+            self._offset += len(text)
+
+
+def fresh(value: Any, text: str) -> Any:
+    """What a replay would give: the value as JSON has it, not the step's own object."""
+    return value if type(value) in (str, int, float, bool, type(None)) else json.loads(text)
+
+
+def failure(request: Request, error: pb.Error) -> StepFailed:
+    """What the agent is told of a step that has failed."""
+    return StepFailed(request.key, request.name, error.code, error.message)
+
+
+def not_kept(error: BaseException) -> pb.Error:
+    """The error of a step whose result can't be recorded."""
+    message = f"it returned what the log can't hold: {error}"
+    return pb.Error(code="result", message=message[:2000])
+
+
+async def sleep_until(at_us: int) -> None:
+    """Wait for a time of the wall clock, which may be set while we wait."""
+    while (left := at_us - time.time_ns() // 1000) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(min(left / 1e6, 60))

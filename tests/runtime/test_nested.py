@@ -1,0 +1,281 @@
+"""Agents that call agents."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from axtui.agent import Agent, Context, StepFailed, agent, call
+from tests.runtime.conftest import ID, CrashEverywhere, MakeWorld
+
+calls: list[str] = []
+ran: list[str] = []
+
+
+async def work(name: str) -> str:
+    calls.append(call().idempotency_key)
+    await asyncio.sleep(0)
+    return name
+
+
+@agent
+async def helper(ctx: Context) -> str:
+    ran.append(ctx.input)
+    ctx.state["calls"] = [*ctx.state.get("calls", []), ctx.input]
+    first = await ctx.step(work, f"{ctx.input} 1")
+    await ctx.emit(f"working on {ctx.input}", internal=True)
+    await ctx.step(work, f"{ctx.input} 2")
+    return f"{first}, {len(ctx.state['calls'])}"
+
+
+@agent
+async def parent(ctx: Context) -> list[str]:
+    one = await ctx.agent("helper", "one")
+    rest = await asyncio.gather(*(ctx.agent("helper", name) for name in ("two", "three")))
+    return [one, *rest, await ctx.step(work, "end")]
+
+
+async def test_nested_agents_survive_a_crash_at_any_event(
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+) -> None:
+    world = make_world(parent, helper)
+    await crash_everywhere(world, parent, calls=calls)
+    assert (await world.events())[-1]["data"]["output"] == [
+        "one 1, 1",
+        "two 1, 2",
+        "three 1, 2",
+        "end",
+    ]
+
+
+async def test_nested_agents_have_exec_ids_of_their_own(make_world: MakeWorld) -> None:
+    world = make_world(parent, helper)
+    exec_id = await world.start(parent)
+    await world.output()
+    started = [e for e in await world.events(kind="step.started") if e["data"]["name"] == "work"]
+    assert {event["exec_id"] for event in started} == {
+        exec_id,
+        f"{exec_id}/1",
+        f"{exec_id}/~1/1",
+        f"{exec_id}/~2/1",
+    }
+    assert {event["actor"] for event in started} == {"parent", "helper"}
+
+
+async def test_a_finished_nested_agent_is_not_run_again(make_world: MakeWorld) -> None:
+    world = make_world(parent, helper)
+    await world.run(parent)
+    copy = await world.copy(len(await world.records()) - 1)
+    ran.clear()
+    await copy.resume()
+    await copy.output()
+    assert ran == []
+
+
+async def test_a_failure_becomes_a_failed_step_of_the_parent(make_world: MakeWorld) -> None:
+    @agent
+    async def breaks(ctx: Context) -> None:
+        await ctx.step(work, "before")
+        raise KeyError("broken")
+
+    @agent
+    async def exits(ctx: Context) -> None:
+        raise SystemExit(3)
+
+    @agent
+    async def odd(ctx: Context) -> Any:
+        return object()
+
+    @agent
+    async def hoards(ctx: Context) -> None:
+        ctx.state["thing"] = object()
+
+    @agent
+    async def leaves(ctx: Context) -> None:
+        ctx.continue_with({})
+
+    @agent
+    async def catches(ctx: Context) -> list[str]:
+        found = []
+        for name in ("breaks", "exits", "odd", "hoards", "leaves", "nobody"):
+            try:
+                await ctx.agent(name)
+            except StepFailed as error:
+                found.append(f"{name}: {error.code}: {error.message}")
+        return found
+
+    world = make_world(catches, breaks, exits, odd, hoards, leaves)
+    found = await world.run(catches)
+    assert [line.split(":")[:2] for line in found] == [
+        ["breaks", " exception"],
+        ["exits", " exception"],
+        ["odd", " result"],
+        ["hoards", " exception"],
+        ["leaves", " exception"],
+        ["nobody", " unknown"],
+    ]
+    assert "private state can't be kept" in found[3]
+    assert "there are breaks, catches" in found[5]
+    await world.check()
+    copy = await world.copy(len(await world.records()) - 1)
+    await copy.resume()
+    assert await copy.output() == found
+
+
+async def test_private_state_is_each_agents_own_and_kept_between_runs(
+    make_world: MakeWorld,
+) -> None:
+    @agent
+    async def counts(ctx: Context) -> list[Any]:
+        ctx.state["runs"] = ctx.state.get("runs", 0) + 1
+        await ctx.agent("helper", "x")
+        return [ctx.state["runs"], sorted(ctx.state)]
+
+    world = make_world(counts, helper)
+    assert await world.run(counts) == [1, ["runs"]]
+    assert await world.run(counts) == [2, ["runs"]]
+    completed = (await world.events(kind="run.completed"))[-1]["data"]["agent_states"]
+    assert completed == {"counts": {"runs": 2}, "helper": {"calls": ["x", "x"]}}
+
+
+async def test_private_state_of_a_failed_agent_is_dropped(make_world: MakeWorld) -> None:
+    @agent
+    async def spoils(ctx: Context) -> None:
+        if ctx.state:
+            return
+        ctx.state["spoiled"] = True
+        if ctx.input == "fail":
+            raise ValueError
+
+    @agent
+    async def caller(ctx: Context) -> list[str]:
+        try:
+            await ctx.agent("spoils", "fail")
+        except StepFailed:
+            pass
+        await ctx.agent("spoils")
+        return []
+
+    world = make_world(caller, spoils)
+    await world.run(caller)
+    states = (await world.events(kind="run.completed"))[-1]["data"]["agent_states"]
+    assert states["spoils"] == {"spoiled": True}
+    await world.start(spoils, "fail", "other")
+    await world.ended("other")
+    await world.start(spoils, "fail", "other")
+    assert (await world.error("other")).code == "exception"
+
+
+async def test_concurrent_calls_of_one_agent_do_not_share_a_state(
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+) -> None:
+    @agent
+    async def adds(ctx: Context) -> list[str]:
+        ctx.state.setdefault("seen", []).append(ctx.input)
+        await ctx.step(work, ctx.input)
+        return list(ctx.state["seen"])
+
+    @agent
+    async def caller(ctx: Context) -> list[Any]:
+        async def line(name: str) -> list[Any]:
+            return [await ctx.agent("adds", f"{name}{n}") for n in range(3)]
+
+        return await asyncio.gather(line("a"), line("b"))
+
+    world = make_world(caller, adds)
+    await crash_everywhere(world, caller, calls=calls, same=False)
+    output = (await world.events())[-1]["data"]["output"]
+    again = await world.copy(len(await world.records()) - 1)
+    await again.resume()
+    assert await again.output() == output
+
+
+async def test_what_a_nested_agent_leaves_behind_ends_with_it(make_world: MakeWorld) -> None:
+    gone = asyncio.Event()
+
+    async def hang() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            gone.set()
+
+    @agent
+    async def careless(ctx: Context) -> str:
+        asyncio.create_task(ctx.step(hang), name="left behind")
+        return await ctx.step(work, "x")
+
+    @agent
+    async def caller(ctx: Context) -> str:
+        found = await ctx.agent("careless")
+        await ctx.step(gone.wait, name="wait")
+        return found
+
+    world = make_world(caller, careless)
+    assert await world.run(caller) == "x"
+    await world.check()
+
+
+async def test_agents_three_deep_with_the_loser_of_a_race(
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+) -> None:
+    @agent
+    async def slow(ctx: Context) -> str:
+        await ctx.step(work, "slow")
+        await ctx.sleep(60)
+        return "slow"
+
+    @agent
+    async def quick(ctx: Context) -> str:
+        await ctx.step(work, "quick")
+        return await ctx.step(work, "quicker")
+
+    @agent
+    async def races(ctx: Context) -> str:
+        tasks = [asyncio.create_task(ctx.agent(name)) for name in ("slow", "quick")]
+        done, losers = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for loser in losers:
+            loser.cancel()
+        await asyncio.wait(losers)
+        return next(iter(done)).result() + await ctx.step(work, "!")
+
+    @agent
+    async def top(ctx: Context) -> list[str]:
+        return [await ctx.agent("races") for _ in range(2)]
+
+    world = make_world(top, races, slow, quick)
+    await crash_everywhere(world, top, calls=calls)
+    assert (await world.events())[-1]["data"]["output"] == ["quicker!", "quicker!"]
+
+
+async def test_an_endless_recursion_meets_the_budget(make_world: MakeWorld) -> None:
+    from axtui.runtime.config import Budget, Policy
+
+    @agent
+    async def again(ctx: Context) -> Any:
+        return await ctx.agent("again")
+
+    world = make_world(again, policy=Policy(budget=Budget(steps=20)))
+    await world.start(again)
+    (question,) = await world.waiting()
+    assert question.type == "budget"
+    await world.answer("stop")
+    assert (await world.error()).code == "budget"
+
+
+async def test_an_agent_is_known_by_its_function_or_by_what_is_said(make_world: MakeWorld) -> None:
+    assert (helper.id, helper.description) == ("helper", "")
+
+    @agent(id="other", description="Does it.", timeout=5)
+    async def named(ctx: Context) -> None:
+        """Not this."""
+
+    assert named == Agent("other", named.function, "Does it.", (), (), 5)
+
+    @agent
+    async def documented(ctx: Context) -> None:
+        """Says so.
+
+        And more."""
+
+    assert documented.description == "Says so."
+    assert ID
