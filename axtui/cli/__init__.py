@@ -1,7 +1,10 @@
 """The command line: finds the command's file, and imports nothing that only a command needs."""
 
+import os
 import sys
 from importlib import import_module
+
+from axtui.cli.output import BROKEN_PIPE, OutputFailed, drop, report, write
 
 COMMANDS = {
     "exec": "run an agent and follow it to its end",
@@ -31,35 +34,80 @@ Agent runs as durable jobs: kill anything, and go on from the last finished step
 `axtui COMMAND --help` tells more. Every command takes --config FILE, --data-dir DIR,
 --output text|json, --no-color and -v.
 """
+_ASKS_HELP = ("-h", "--help", "help")
+_ASKS_VERSION = ("-V", "--version")
+_WITH_VALUE = ("--config", "--data-dir", "--output")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; gives back the exit status."""
-    args = sys.argv[1:] if argv is None else argv
+    args = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
+    try:
+        return _main(_command_first(args))
+    except BrokenPipeError:
+        # Whoever read our output is gone, so there is nobody to tell.
+        drop(sys.stdout)
+        return BROKEN_PIPE
+    except OutputFailed as error:
+        drop(sys.stdout)
+        report("output", str(error), error.hint, as_json="json" in args)
+        return 1
+
+
+def _main(args: list[str]) -> int:
     if sys.platform == "win32":
-        sys.stderr.write("axtui runs on Linux and macOS; on Windows use it inside WSL\n")
+        report("platform", "axtui runs on Linux and macOS", "on Windows use it inside WSL")
         return 2
-    if not args or args[0] in ("-h", "--help", "help"):
-        width = max(map(len, COMMANDS))
-        lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
-        sys.stdout.write(_USAGE.format(commands="\n".join(lines)))
+    if args[:1] == ["help"] and len(args) > 1:
+        args = [args[1], "--help"]
+    if not args or args[0] in _ASKS_HELP:
+        write(_usage())
         return 0
-    if args[0] in ("-V", "--version"):
+    if args[0] in _ASKS_VERSION:
         from importlib.metadata import version
 
-        sys.stdout.write(f"axtui {version('axtui')}\n")
+        write(f"axtui {version('axtui')}\n")
         return 0
     if args[0] not in COMMANDS:
-        return _unknown(args[0])
+        return _unknown(args)
     from axtui.cli.common import run_command
 
     return run_command(args[0], import_module(f"axtui.cli.{args[0]}_command"), args[1:])
 
 
-def _unknown(name: str) -> int:
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return _USAGE.format(commands="\n".join(lines))
+
+
+def _command_first(args: list[str]) -> list[str]:
+    """The options of every command may stand before it as well."""
+    at = 0
+    while at < len(args) and args[at].startswith("-"):
+        at += 2 if args[at] in _WITH_VALUE else 1
+    return [args[at], *args[:at], *args[at + 1 :]] if 0 < at < len(args) else args
+
+
+def _unknown(args: list[str]) -> int:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, COMMANDS, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    sys.stderr.write(f"axtui: there is no command {name!r}{hint}\n`axtui --help` lists them\n")
+    name = args[0]
+    what, known = "command", list(COMMANDS)
+    if name.startswith("-"):
+        if name in _WITH_VALUE or name.partition("=")[0] in _WITH_VALUE:
+            report("usage", "which command?", "`axtui --help` lists them", as_json="json" in args)
+            return 2
+        what, known = "option", ["--help", "--version", *_WITH_VALUE]
+    near = get_close_matches(name, known, 1)
+    message = f"there is no {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    report("usage", message, "`axtui --help` lists all commands", as_json="json" in args)
     return 2
+
+
+def _open_streams() -> None:
+    """A stream that is closed would leave its number to the next file that is opened."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))

@@ -15,6 +15,7 @@ __all__ = ["configure", "run"]
 
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Record it."""
-    await client.cancel(args.conversation, args.reason)
-    told(args, args.conversation, await client.state(args.conversation), "canceled")
+    found = (await client.resolve(args.conversation)).summary.id
+    await client.cancel(found, args.reason)
+    told(args, await client.state(found), "canceled")
     return 0

@@ -1,29 +1,35 @@
-"""What all commands share: their options, how errors are told, and the exit status."""
+"""What all commands share: their options, how they are run, and how errors are told."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import contextlib
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+
+from axtui.cli.arguments import UsageError
+from axtui.cli.output import OutputFailed, report, write
+from axtui.client import (
+    ConfigError,
+    LeaseHeld,
+    LogError,
+    Refused,
+    Taken,
+    UnknownConversation,
+    connect,
+    load_config,
+)
 
 if TYPE_CHECKING:
     from axtui.client import Client
 
-USAGE, REFUSED, FAILED = 2, 4, 1
-
-
-class UsageError(Exception):
-    """The call is wrong; nothing was done."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 4, 130
 
 
 class Command(Protocol):
@@ -34,91 +40,63 @@ class Command(Protocol):
         ...
 
     def run(self, client: Client, args: argparse.Namespace) -> Coroutine[Any, Any, int]:
-        """Do it; gives back the exit status."""
+        """Do it; gives back the exit status. One that needs no log has `run_alone(args)`."""
         ...
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong the way everything else is told, with the nearest right word."""
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"`{self.prog} --help` lists the options")
+        """Raise UsageError."""
+        hint = f"`{self.prog} --help` lists the options"
+        if "expected one argument" in message:
+            hint = "a value that begins with a dash is written --option=VALUE"
+        raise UsageError(message, hint)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Like that of the base class; names what is too much."""
+        parsed, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.error(self._too_much(rest))
+        return parsed
+
+    def _too_much(self, rest: list[str]) -> str:
+        option = next((word for word in rest if word.startswith("-")), "")
+        if not option:
+            return f"too many arguments: {' '.join(map(repr, rest))}"
+        known = [name for action in self._actions for name in action.option_strings]
+        near = get_close_matches(option.partition("=")[0], known, 1)
+        advice = f"; did you mean {near[0]!r}?" if near else ""
+        return f"there is no option {option!r}{advice}"
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        write(message)
 
 
-def run_command(name: str, command: Any, argv: list[str]) -> int:
-    """Parse, connect, run; turns every foreseeable error into a line and a status."""
-    parser = _Parser(prog=f"axtui {name}", allow_abbrev=False, description=command.__doc__)
+def make_parser(name: str, command: Any) -> Parser:
+    """The parser of a command."""
+    parser = Parser(
+        prog=f"axtui {name}",
+        allow_abbrev=False,
+        description=command.__doc__,
+        epilog=getattr(command, "EPILOG", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command.configure(parser)
     add_common(parser)
-    as_json = _wants_json(argv)
-    try:
-        args = parser.parse_args(argv)
-        return asyncio.run(_connected(command, args))
-    except BrokenPipeError:
-        # Whoever read our output is gone, so there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        told = explain(error)
-        if told is None:
-            raise
-        code, message, hint, status = told
-        report(code, message, hint, as_json=as_json)
-        return status
-
-
-async def _connected(command: Command, args: argparse.Namespace) -> int:
-    from axtui.client import connect
-    from axtui.runtime.config_file import load
-
-    config = load(args.config, args.data_dir, os.environ, Path.cwd())
-    client = connect(config)
-    try:
-        return await command.run(client, args)
-    finally:
-        await client.close()
-
-
-def explain(error: Exception) -> tuple[str, str, str, int] | None:
-    """Code, message, hint and exit status of an error that is foreseen; None of any other."""
-    from axtui.runtime.config_file import ConfigError
-    from axtui.runtime.errors import Refused
-    from axtui.runtime.eventlog.base import LeaseHeld, LogError, UnknownConversation
-
-    if isinstance(error, UsageError):
-        return "usage", str(error), error.hint, USAGE
-    if isinstance(error, ConfigError):
-        return "config", str(error), "", USAGE
-    if isinstance(error, Refused):
-        return error.code, str(error), error.hint, USAGE if error.code == "usage" else REFUSED
-    if isinstance(error, UnknownConversation):
-        return "unknown", str(error), error.hint, REFUSED
-    if isinstance(error, LeaseHeld):
-        return "held", str(error), error.hint, REFUSED
-    if isinstance(error, LogError):
-        return "log", str(error), error.hint, FAILED
-    return None
-
-
-def report(code: str, message: str, hint: str = "", *, as_json: bool) -> None:
-    """Tell of an error on stderr."""
-    if as_json:
-        entry = {"kind": "error", "code": code, "message": message, "hint": hint}
-        sys.stderr.write(json.dumps(entry, ensure_ascii=False) + "\n")
-    else:
-        sys.stderr.write(f"axtui: {message}\n" + (f"  {hint}\n" if hint else ""))
-
-
-def _wants_json(argv: list[str]) -> bool:
-    follows = any(a == "--output" and b == "json" for a, b in pairwise(argv))
-    return follows or "--output=json" in argv
+    return parser
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command takes."""
     common = parser.add_argument_group("options of every command")
-    common.add_argument("--config", metavar="FILE", help="the configuration to use")
-    common.add_argument("--data-dir", metavar="DIR", help="where the log is kept")
+    common.add_argument(
+        "--config", metavar="FILE", help="the configuration; else AXTUI_CONFIG, or ./axtui.yaml"
+    )
+    common.add_argument(
+        "--data-dir", metavar="DIR", help="where the log is kept; else AXTUI_DATA_DIR"
+    )
     common.add_argument(
         "--output", choices=("text", "json"), default="text", help="json: one object a line"
     )
@@ -126,68 +104,95 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     common.add_argument("-v", "--verbose", action="store_true", help="say more")
 
 
-def print_json(value: Any) -> None:
-    """One JSON object on a line of its own, at once."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
-
-
-def print_text(text: str = "") -> None:
-    """A line of text, at once. What the terminal's encoding can't show is replaced."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()
-
-
-def read_argument(text: str, option: str) -> str:
-    """The value of an option that takes TEXT, @FILE or, for standard input, -."""
-    if text == "-":
-        return sys.stdin.buffer.read().decode(errors="replace")
-    if not text.startswith("@"):
-        return text.encode(errors="replace").decode()
+def run_command(name: str, command: Any, argv: list[str]) -> int:
+    """Parse, connect, run; turns every foreseeable error into a line and a status."""
     try:
-        return Path(text[1:]).read_text(errors="replace")
-    except OSError as error:
-        raise UsageError(f"{option} {text}: {error.strerror}") from None
+        try:
+            args = make_parser(name, command).parse_args(argv)
+        except SystemExit:
+            # The help was asked for.
+            return 0
+        return asyncio.run(_run(command, args))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (BrokenPipeError, OutputFailed):
+        raise
+    except Exception as error:
+        told = explain(error)
+        if told is None:
+            raise
+        report(told.code, told.message, told.hint, as_json=_wants_json(argv))
+        return told.status
 
 
-def json_argument(text: str, option: str) -> Any:
-    """The value of an option that takes JSON or @FILE."""
+async def _run(command: Any, args: argparse.Namespace) -> int:
+    if hasattr(command, "run_alone"):
+        return int(await command.run_alone(args))
+    async with connected(args) as client:
+        return int(await command.run(client, args))
+
+
+@contextlib.asynccontextmanager
+async def connected(args: argparse.Namespace) -> AsyncIterator[Client]:
+    """The client that the options and the environment say, closed at the end."""
     try:
-        return json.loads(read_argument(text, option))
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{option} isn't JSON: {error}") from None
+        folder = Path.cwd()
+    except OSError:
+        raise UsageError("the current folder is gone", "change into another") from None
+    client = connect(load_config(args.config, args.data_dir, os.environ, folder))
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
-def checkpoint(text: str) -> tuple[str, int | None]:
-    """The id and seq of ID or ID:SEQ."""
-    name, colon, seq = text.rpartition(":")
-    if not colon:
-        return text, None
-    if not seq.isdecimal() or not name or int(seq) < 1:
-        raise UsageError(f"{text!r} is no checkpoint", "write it as ID:SEQ, such as 0190…:12")
-    return name, int(seq)
+class Told(NamedTuple):
+    """What is said of an error, and the exit status."""
+
+    code: str
+    message: str
+    hint: str
+    status: int
 
 
-def ago(time_us: int, now_us: int) -> str:
-    """How long ago something was, in the largest unit that says something."""
-    seconds = max(0, (now_us - time_us) // 1_000_000)
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+def explain(error: Exception) -> Told | None:
+    """What is said of an error that is foreseen; None of any other."""
+    match error:
+        case UsageError():
+            return Told("usage", str(error), error.hint, USAGE)
+        case ConfigError():
+            return Told("config", str(error), "", USAGE)
+        case Refused():
+            status = USAGE if error.code == "usage" else REFUSED
+            return Told(error.code, str(error), error.hint, status)
+        case UnknownConversation():
+            return Told("unknown", str(error), error.hint, REFUSED)
+        case Taken():
+            return Told("taken", str(error), error.hint, REFUSED)
+        case LeaseHeld():
+            return Told("held", str(error), error.hint, REFUSED)
+        case LogError():
+            return Told("log", str(error), error.hint, FAILED)
+        case OSError():
+            where = f"{error.filename}: " if error.filename else ""
+            return Told("system", f"{where}{error.strerror or error}", "", FAILED)
+    if type(error).__name__ == "DecodeError":
+        return Told("log", "the log is damaged", "`axtui verify` says where", FAILED)
+    return None
 
 
-def size_text(size: int) -> str:
-    """Bytes for people."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} GiB"
+def _wants_json(argv: list[str]) -> bool:
+    follows = any(a == "--output" and b == "json" for a, b in pairwise(argv))
+    return follows or "--output=json" in argv
 
 
-def colored(args: argparse.Namespace) -> bool:
-    """Whether standard output is a terminal that wants color."""
-    return sys.stdout.isatty() and not args.no_color and not os.environ.get("NO_COLOR")
+def columns() -> int:
+    """How wide the terminal is."""
+    try:
+        return int(os.environ.get("COLUMNS", "")) or 80
+    except ValueError:
+        pass
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80

@@ -6,33 +6,49 @@ For zsh the same; for fish `axtui completion fish | source`.
 from __future__ import annotations
 
 import argparse
+import re
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from axtui.cli import COMMANDS
-from axtui.cli.common import add_common, print_text
+from axtui.cli.common import connected, make_parser
+from axtui.cli.output import print_text, write
 
-if TYPE_CHECKING:
-    from axtui.client import Client
-
-_TAKE_ID = ("show", "events", "approve", "pause", "resume", "cancel", "fork", "delete", "export")
+_SHELLS = ("bash", "zsh", "fish")
+_MOST_IDS = 200
+# A shell expands what it is offered, so nothing in it may mean anything to one.
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BASH = """\
 _axtui() {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]}}
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
+    local command=${{COMP_WORDS[1]}} words= at
+    if [[ $word == '=' ]]; then word=; fi
+    if [[ $before == '=' ]]; then before=${{COMP_WORDS[COMP_CWORD-2]}}; fi
+    COMPREPLY=()
     if (( COMP_CWORD == 1 )); then
-        COMPREPLY=($(compgen -W "{commands}" -- "$word"))
-        return
-    fi
-    case $word in
-    -*) case $command in
-{cases}
+        words="{commands} --help --version"
+    else case "$command $before" in
+{values}
+    *) case $word in
+        -*) case $command in
+{options}
+            esac ;;
+        *) case $command in
+{arguments}
+            esac ;;
         esac ;;
-    *)  case $command:${{COMP_WORDS[COMP_CWORD-1]}} in
-        *:--conversation|{take_id})
-            COMPREPLY=($(compgen -W "$(axtui completion ids 2>/dev/null)" -- "$word")) ;;
-        *) COMPREPLY=($(compgen -f -- "$word")) ;;
-        esac ;;
+    esac fi
+    case $words in
+    @ids)
+        local where=()
+        for (( at = 2; at < COMP_CWORD - 1; at++ )); do
+            case ${{COMP_WORDS[at]}} in --data-dir|--config)
+                where+=("${{COMP_WORDS[at]}}" "${{COMP_WORDS[at+1]}}") ;;
+            esac
+        done
+        words=$("${{COMP_WORDS[0]}}" completion ids "${{where[@]}}" 2>/dev/null) ;;
+    @files) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$word")); return ;;
     esac
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
 }}
 complete -F _axtui axtui
 """
@@ -40,49 +56,84 @@ complete -F _axtui axtui
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of completion."""
-    parser.add_argument("shell", choices=("bash", "zsh", "fish", "ids"))
+    parser.add_argument("shell", choices=(*_SHELLS, "ids"), metavar="bash|zsh|fish")
 
 
-async def run(client: Client, args: argparse.Namespace) -> int:
+async def run_alone(args: argparse.Namespace) -> int:
     """Print the script."""
     if args.shell == "ids":
-        for listed in await client.conversations(limit=100):
-            print_text(listed.summary.id)
+        async with connected(args) as client:
+            for listed in await client.conversations(limit=_MOST_IDS):
+                if _PLAIN.fullmatch(listed.summary.id):
+                    print_text(listed.summary.id)
     elif args.shell == "fish":
-        for line in _fish():
-            print_text(line)
+        write("\n".join(_fish()) + "\n")
     else:
-        if args.shell == "zsh":
-            print_text("autoload -U +X bashcompinit && bashcompinit")
-        print_text(_bash())
+        start = "autoload -U +X bashcompinit && bashcompinit\n" if args.shell == "zsh" else ""
+        write(start + _bash())
     return 0
 
 
-def _options(command: str) -> list[str]:
-    parser = argparse.ArgumentParser(add_help=True)
-    import_module(f"axtui.cli.{command}_command").configure(parser)
-    add_common(parser)
-    return [name for action in parser._actions for name in action.option_strings if name != "-h"]
+def _actions(command: str) -> list[argparse.Action]:
+    return make_parser(command, import_module(f"axtui.cli.{command}_command"))._actions
+
+
+def _offered(action: argparse.Action) -> str:
+    """What the value of an option or an argument may be: words, @ids, @files or nothing."""
+    if action.dest == "shell":
+        return " ".join(_SHELLS)
+    if action.choices:
+        return " ".join(action.choices)
+    if action.dest in ("conversation", "checkpoint", "src_conversation"):
+        return "@ids"
+    return "@files" if action.metavar in ("FILE", "DIR", "F") else ""
 
 
 def _bash() -> str:
-    cases = "\n".join(
-        f'        {name}) COMPREPLY=($(compgen -W "{" ".join(_options(name))}" -- "$word")) ;;'
-        for name in COMMANDS
+    values, options, arguments = [], [], []
+    for command in COMMANDS:
+        named = []
+        for action in _actions(command):
+            named += [option for option in action.option_strings if option.startswith("--")]
+            if action.option_strings and action.nargs != 0:
+                both = "|".join(f"'{command} {option}'" for option in action.option_strings)
+                values.append(f'    {both}) words="{_offered(action)}" ;;')
+        first = next((a for a in _actions(command) if not a.option_strings), None)
+        options.append(f'            {command}) words="{" ".join(named)}" ;;')
+        if first is not None:
+            arguments.append(f'            {command}) words="{_offered(first)}" ;;')
+    return _BASH.format(
+        commands=" ".join(COMMANDS),
+        values="\n".join(values),
+        options="\n".join(options),
+        arguments="\n".join(arguments),
     )
-    take_id = "|".join(f"{name}:{name}" for name in _TAKE_ID)
-    return _BASH.format(commands=" ".join(COMMANDS), cases=cases, take_id=take_id)
 
 
 def _fish() -> list[str]:
     lines = ["complete -c axtui -f"]
-    for name, text in COMMANDS.items():
-        words = text.replace("'", "\\'")
-        lines.append(f"complete -c axtui -n __fish_use_subcommand -a {name} -d '{words}'")
-        seen = f"-n '__fish_seen_subcommand_from {name}'"
-        for option in _options(name):
-            flag = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
-            lines.append(f"complete -c axtui {seen} {flag}")
-        if name in _TAKE_ID:
-            lines.append(f"complete -c axtui {seen} -a '(axtui completion ids)'")
+    for command, text in COMMANDS.items():
+        lines.append(f"complete -c axtui -n __fish_use_subcommand -a {command} -d {_quoted(text)}")
+        for action in _actions(command):
+            lines.append(_fish_line(command, action))
     return lines
+
+
+def _fish_line(command: str, action: argparse.Action) -> str:
+    line = f"complete -c axtui -n '__fish_seen_subcommand_from {command}'"
+    for option in action.option_strings:
+        line += f" -l {option[2:]}" if option.startswith("--") else f" -s {option[1:]}"
+    if action.option_strings and action.nargs != 0:
+        line += " -r"
+    offered = _offered(action)
+    if offered == "@files":
+        line += " -F"
+    elif offered:
+        words = "(axtui completion ids 2>/dev/null)" if offered == "@ids" else offered
+        line += f" -a {_quoted(words)}"
+    return line + (f" -d {_quoted(action.help)}" if action.help else "")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -4,24 +4,49 @@ from __future__ import annotations
 
 import argparse
 
-from axtui.cli.common import print_json, print_text
+from axtui.cli.arguments import name, words
+from axtui.cli.output import print_json, print_text
 from axtui.model.fold import is_open, status
 from axtui.v1 import state_pb2 as st
 
 
+def add_id(parser: argparse.ArgumentParser) -> None:
+    """Add the conversation that a command is about."""
+    parser.add_argument(
+        "conversation",
+        metavar="ID",
+        type=name,
+        help="the conversation; the beginning of a generated id will do",
+    )
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of pause, resume, cancel and delete."""
-    parser.add_argument("conversation", metavar="ID")
-    parser.add_argument("--reason", metavar="TEXT", default="", help="kept in the log")
+    add_id(parser)
+    parser.add_argument("--reason", metavar="TEXT", type=words, default="", help="kept in the log")
 
 
-def told(args: argparse.Namespace, name: str, state: st.State, what: str) -> None:
-    """Say what was done, and what would go on with the run."""
+def told(args: argparse.Namespace, state: st.State, what: str) -> None:
+    """Say what was done, and what goes on with the run if nothing does by itself."""
     now = status(state)
+    known = state.conversation_id
     if args.output == "json":
-        print_json({"conversation_id": name, "done": what, "state": now, "last_seq": state.seq})
+        print_json({"conversation_id": known, "done": what, "state": now, "last_seq": state.seq})
         return
-    print_text(f"{what}; the run is {now}")
-    if is_open(state) and now != "paused":
-        print_text("no process drives it here; it goes on with")
-        print_text(f"  axtui exec --conversation {name} --resume")
+    if not is_open(state):
+        print_text(what)
+        return
+    still = [f"{len(state.questions)} more to answer: axtui show {known}"] * bool(state.questions)
+    print_text("\n  ".join([f"{what}; the run goes on with", *still, resume_command(known)]))
+
+
+def resume_command(conversation_id: str) -> str:
+    """What to type to go on with a run."""
+    return f"axtui exec --conversation {quoted(conversation_id)} --resume"
+
+
+def quoted(text: str) -> str:
+    """Text as a shell takes it for one word."""
+    import shlex
+
+    return shlex.quote(text)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from axtui.cli.common import UsageError, print_json, print_text
+from axtui.cli.arguments import UsageError
 from axtui.cli.control import configure as configure_control
-from axtui.cli.render import read_line
+from axtui.cli.output import print_json, print_text
+from axtui.cli.prompt import can_ask, read_line
+from axtui.cli.words import count
 
 if TYPE_CHECKING:
     from axtui.client import Client
@@ -22,17 +23,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Ask, then hide it."""
-    state = await client.state(args.conversation)
-    if not args.yes:
-        if args.output == "json" or not sys.stdin.isatty():
+    listed = await client.resolve(args.conversation)
+    found = listed.summary.id
+    if not args.yes and not listed.summary.deleted_us:
+        if args.output == "json" or not can_ask():
             raise UsageError("delete asks first, and there is nobody to ask", "add --yes")
-        answer = await read_line(f"delete {args.conversation} with {state.seq} events? [y/N] ")
+        answer = await read_line(f"delete {found} with {count(listed.seq, 'event')}? [y/N] ")
         if (answer or "").strip().lower() not in ("y", "yes"):
             print_text("left as it is")
             return 1
-    await client.delete(args.conversation, args.reason)
+    await client.delete(found, args.reason)
     if args.output == "json":
-        print_json({"conversation_id": args.conversation, "done": "deleted"})
+        print_json({"conversation_id": found, "done": "deleted"})
     else:
-        print_text(f"deleted {args.conversation}; `axtui prune` removes it for good")
+        print_text(f"deleted {found}; `axtui prune` removes it for good")
     return 0

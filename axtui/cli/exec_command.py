@@ -7,40 +7,65 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from axtui.cli.common import UsageError, json_argument, read_argument
-from axtui.cli.follow import Follower
+from axtui.cli.arguments import UsageError, amount, duration, json_argument, name, text_argument
+from axtui.cli.control import resume_command
+from axtui.cli.follow import Follower, whole
 from axtui.cli.interrupt import Interrupt
+from axtui.cli.output import OutputFailed
+from axtui.cli.prompt import can_ask
 from axtui.cli.render import Renderer, make_renderer
+from axtui.client import Refused, RunOptions, UnknownConversation
 from axtui.model.fold import TERMINAL, is_open, status
 from axtui.model.ids import new_id
-from axtui.runtime.config import parse_duration
-from axtui.runtime.controller import RunOptions
-from axtui.runtime.errors import Refused
-from axtui.runtime.eventlog.base import UnknownConversation
 from axtui.v1 import state_pb2 as st
 
 if TYPE_CHECKING:
     from axtui.client import Client
+    from axtui.model.summary import Listed
 
-_STATUS = {"completed": 0, "failed": 1, "canceled": 6, "waiting": 3, "paused": 3}
+EPILOG = """\
+exit status: 0 completed, 1 failed, 2 the call is wrong, 3 waits or is paused (what to type next
+is printed), 4 refused, 6 canceled, 130 or 143 interrupted and paused.
+"""
+_CAN_GO_ON = 3
+_STATUS = {"completed": 0, "failed": 1, "canceled": 6}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of exec."""
     add = parser.add_argument
     add("--input", metavar="TEXT|-|@FILE", help="what the agent is told; - is standard input")
-    add("--conversation", metavar="ID", help="the conversation to go on with")
-    add("--agent", metavar="ID", default="", help="the agent that is to run")
+    add(
+        "--conversation",
+        metavar="ID",
+        type=name,
+        help="the conversation to go on with, or the id of a new one",
+    )
+    add("--agent", metavar="ID", type=name, help="the agent; else the one of before")
     add("--agent-config", metavar="JSON|@FILE", help="what the agent is set up with")
     add("--resume", action="store_true", help="go on with the run that didn't end")
-    add("--last-seq", type=int, metavar="N", help="show every event after N first")
-    add("--approve", choices=("policy", "ask", "all", "deny"), default="")
-    add("--on-interrupted", choices=("ask", "retry", "skip", "fail"), default="")
-    add("--timeout", metavar="DUR", help="how long to wait for the run, such as 90s or 5m")
+    add("--last-seq", type=amount, metavar="N", help="show every event after N first")
+    add(
+        "--approve",
+        choices=("policy", "ask", "all", "deny"),
+        default="",
+        help="who grants effects: the policy (the default), you each time, you now for all, nobody",
+    )
+    add(
+        "--on-interrupted",
+        choices=("ask", "retry", "skip", "fail"),
+        default="",
+        help="what becomes of a step of which nobody knows how it ended (default: ask)",
+    )
+    add(
+        "--timeout",
+        metavar="DUR",
+        type=duration,
+        help="how long to wait for the run, such as 90s or 5m; then it is paused",
+    )
     add("--interactive", action="store_true", help="ask for the next input after each run")
 
 
@@ -54,139 +79,156 @@ class _Session:
     interrupt: Interrupt
     conversation_id: str
     options: RunOptions
-    timeout: float | None
-    can_ask: bool
 
 
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Start or resume a run and follow it."""
     _check(args)
+    text = None if args.input is None else await text_argument(args.input, "--input")
     options = RunOptions(
-        None if args.agent_config is None else json_argument(args.agent_config, "--agent-config"),
+        await _config(args),
         args.approve,
         args.on_interrupted,
     )
-    can_ask = args.output == "text" and sys.stdin.isatty()
-    session = _Session(
-        client,
-        args,
-        make_renderer(args),
-        Interrupt(args),
-        args.conversation or new_id(),
-        options,
-        None if args.timeout is None else _duration(args.timeout),
-        can_ask,
-    )
+    known = args.conversation or new_id()
+    if args.resume:
+        known = await _resumable(client, known)
+    session = _Session(client, args, make_renderer(args), Interrupt(args), known, options)
     with session.interrupt:
-        return await _resume(session) if args.resume else await _start(session)
+        try:
+            return await _talk(session, text)
+        except OutputFailed as error:
+            error.hint = "the run can be resumed:\n" + resume_command(known)
+            raise
+
+
+async def _config(args: argparse.Namespace) -> object:
+    if args.agent_config is None:
+        return None
+    return await json_argument(args.agent_config, "--agent-config")
 
 
 def _check(args: argparse.Namespace) -> None:
     if args.resume and args.input is not None:
-        raise UsageError("--resume goes on with a run as it is; it takes no --input")
+        raise UsageError(
+            "--resume goes on with a run as it is; it takes no --input", "leave one of them out"
+        )
     if not args.conversation and (args.resume or args.last_seq is not None):
         option = "--resume" if args.resume else "--last-seq"
         raise UsageError(f"{option} needs --conversation ID", "`axtui list` shows the ids")
-    if args.last_seq is not None and args.last_seq < 0:
-        raise UsageError("--last-seq can't be negative")
     if args.input is None and not args.resume and not args.interactive:
-        raise UsageError("there is nothing to do", "give --input TEXT, or --conversation --resume")
+        raise UsageError(
+            "there is nothing to do", "give --input TEXT, or --conversation ID --resume"
+        )
+    if args.input == "-" and args.agent_config == "-":
+        raise UsageError("standard input can't be both --input and --agent-config")
     if args.interactive and args.output == "json":
         raise UsageError("--interactive is for people; it doesn't go with --output json")
 
 
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(f"--timeout: {error}") from None
+async def _resumable(client: Client, text: str) -> str:
+    listed = await client.resolve(text)
+    if listed.summary.deleted_us:
+        raise UnknownConversation(text)
+    if listed.summary.state == "idle":
+        raise Refused("state", f"conversation {listed.summary.id} has no run to resume")
+    return listed.summary.id
 
 
-async def _resume(session: _Session) -> int:
-    name = session.conversation_id
-    listed = await session.client.find(name) if session.args.resume else None
-    if listed is None or listed.summary.deleted_us:
-        raise UnknownConversation(name)
-    state = await session.client.state(name)
-    after = _after(session, state)
-    if status(state) == "idle":
-        raise Refused("state", f"conversation {name} has no run to resume")
-    if is_open(state):
-        session.interrupt.conversation_id = name
-        await session.client.resume(name, session.options)
-    session.renderer.conversation(name)
-    return await _follow(session, await _state_at(session, after))
-
-
-async def _start(session: _Session) -> int:
-    name = session.conversation_id
-    after = 0
-    known = await session.client.find(name) if session.args.conversation else None
-    if known is not None:
-        after = _after(session, await session.client.state(name))
-    elif session.args.last_seq:
-        raise UsageError(f"--last-seq {session.args.last_seq} is beyond the log, which is empty")
-    text = session.args.input
-    input = await _prompt(session) if text is None else read_argument(text, "--input")
-    if input is None:
-        return 0
-    first = True
+async def _talk(session: _Session, text: str | None) -> int:
+    """One run after the other, for as long as there is something to do."""
+    args = session.args
+    listed = await session.client.find(session.conversation_id)
+    after = _after(args.last_seq, listed)
+    if args.resume:
+        await _resume(session)
+    else:
+        text = await _prompt(session) if text is None else text
+        if text is None:
+            return _interrupted(session, 0)
+        await _start(session, text)
+    session.renderer.conversation(session.conversation_id)
     while True:
-        await session.client.start(name, input, session.args.agent, session.options)
-        session.interrupt.conversation_id = name
-        if first:
-            session.renderer.conversation(name)
-        first = False
-        code = await _follow(session, await _state_at(session, after))
-        if not session.args.interactive or code not in (0, 1):
+        code, seq = await _follow(session, after)
+        if not args.interactive or code not in (0, 1):
             return code
-        following = await _prompt(session)
-        if following is None:
-            return code
-        input, after = following, (await session.client.state(name)).seq
+        text = await _prompt(session)
+        if text is None:
+            return _interrupted(session, code)
+        await _start(session, text)
+        after = seq
 
 
-def _after(session: _Session, state: st.State) -> int:
-    wanted: int | None = session.args.last_seq
+async def _start(session: _Session, text: str) -> None:
+    await session.client.start(
+        session.conversation_id, text, session.args.agent or "", session.options
+    )
+    session.interrupt.conversation_id = session.conversation_id
+
+
+async def _resume(session: _Session) -> None:
+    if is_open(await session.client.state(session.conversation_id)):
+        session.interrupt.conversation_id = session.conversation_id
+        await session.client.resume(session.conversation_id, session.options)
+
+
+def _interrupted(session: _Session, code: int) -> int:
+    return 128 + session.interrupt.signal if session.interrupt.signal else code
+
+
+def _after(wanted: int | None, listed: Listed | None) -> int:
+    last = listed.seq if listed else 0
     if wanted is None:
-        return state.seq
-    if wanted > state.seq:
-        raise UsageError(f"--last-seq {wanted} is beyond the log, whose last event is {state.seq}")
+        return last
+    if wanted > last:
+        raise UsageError(
+            f"--last-seq {wanted} is beyond the log, "
+            + (f"whose last event is {last}" if last else "which is empty")
+        )
     return wanted
 
 
-async def _state_at(session: _Session, seq: int) -> st.State:
-    return await session.client.state(session.conversation_id, seq) if seq else st.State()
+async def _follow(session: _Session, after: int) -> tuple[int, int]:
+    """Follow the run until it ends, waits for somebody, or we are told to stop.
+
+    Gives back the exit status and the last seq.
+    """
+    client, known = session.client, session.conversation_id
+    state = await client.state(known, after) if after else st.State()
+    follower = Follower(client, known, state, session.renderer)
+    head = (await client.state(known)).seq
+    asks = session.args.output == "text" and can_ask()
+    following = asyncio.create_task(follower.run(head, asks))
+    await _wait(session, following)
+    signal = session.interrupt.signal
+    if not following.done() or signal:
+        await client.suspend(f"signal {signal}" if signal else "--timeout")
+    following.cancel()
+    await asyncio.wait({following})
+    await follower.catch_up()
+    state = follower.state
+    session.renderer.end(state, await whole(client, state.run.output))
+    now = status(state)
+    # A run that ended before the signal could pause it has its own status.
+    code = 128 + signal if signal and now not in TERMINAL else _STATUS.get(now, _CAN_GO_ON)
+    return code, state.seq
 
 
-async def _follow(session: _Session, state: st.State) -> int:
-    """Follow the run until it ends, waits for somebody, or we are told to stop."""
-    follower = Follower(session.client, session.conversation_id, state, session.renderer)
-    head = await session.client.state(session.conversation_id)
-    following = asyncio.create_task(follower.run(head.seq, session.can_ask))
+async def _wait(session: _Session, following: asyncio.Task[None]) -> None:
     stop = asyncio.create_task(session.interrupt.wait())
     try:
         await asyncio.wait(
-            {following, stop}, timeout=session.timeout, return_when=asyncio.FIRST_COMPLETED
+            {following, stop}, timeout=session.args.timeout, return_when=asyncio.FIRST_COMPLETED
         )
         if following.done():
             await following
         elif stop.done():
             session.renderer.note("Interrupted; pausing the run …")
     finally:
-        for task in (following, stop):
-            task.cancel()
+        stop.cancel()
         session.renderer.pause()
-    signal = session.interrupt.signal
-    if not following.done() or signal:
-        await session.client.suspend(f"signal {signal}" if signal else "--timeout")
-    state = await session.client.state(session.conversation_id)
-    session.renderer.end(state)
-    # A run that ended before the signal could pause it has its own status.
-    return 128 + signal if signal and status(state) not in TERMINAL else _STATUS[status(state)]
 
 
 async def _prompt(session: _Session) -> str | None:
     """The next input of an interactive session; None at the end of it."""
-    line = await session.renderer.ask_line("> ", session.interrupt)
-    return line if line and line.strip() else None
+    return await session.renderer.ask_line("> ", session.interrupt)

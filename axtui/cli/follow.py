@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from axtui.cli.render import Renderer
+from axtui.client import Delta, LogError, Refused
 from axtui.model.events import Record
 from axtui.model.fold import TERMINAL, apply, status
-from axtui.runtime.journal import Delta
+from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ _RULE_SECONDS = 0.1
 _TICK_SECONDS = 0.125
 
 
+async def whole(client: Client, data: pb.Data) -> str:
+    """The text of data, however long it is."""
+    if data.HasField("blob"):
+        return (await client.blob(data.blob.digest)).decode(errors="replace")
+    return data.text
+
+
 class Follower:
     """One look at one conversation, from some seq on."""
 
@@ -27,56 +35,92 @@ class Follower:
     ) -> None:
         self._client = client
         self._id = conversation_id
-        self._state = state
+        self.state = state
         self._renderer = renderer
+        self._left = asyncio.Event()
+        self._asking: asyncio.Task[None] | None = None
+        self._asked: set[str] = set()
 
     async def run(self, head: int, can_ask: bool) -> None:
         """Return once everything up to `head` is shown and the run ended, pauses or waits.
 
-        Where somebody can be asked, questions are put to them meanwhile.
+        Where somebody can be asked, questions are put to him meanwhile, unless he leaves them.
         """
+        left = asyncio.create_task(self._left.wait())
         ticking = asyncio.create_task(self._tick())
-        answering: asyncio.Task[None] | None = None
+        watching = asyncio.create_task(self._watch(head, can_ask))
         try:
-            async for page in self._client.watch(self._id, self._state.seq):
-                for item in page:
-                    self._take(item)
-                if self._state.seq < head:
-                    continue
-                now = status(self._state)
-                if now in TERMINAL or now == "paused":
-                    return
-                if now != "waiting":
-                    continue
-                if not can_ask:
-                    if await self._still_waits():
-                        return
-                elif answering is None or answering.done():
-                    answering = asyncio.create_task(self._ask())
+            await asyncio.wait({watching, left}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done():
+                await watching
         finally:
-            ticking.cancel()
-            if answering is not None:
-                answering.cancel()
+            for task in (watching, left, ticking, self._asking):
+                if task is not None:
+                    task.cancel()
 
-    def _take(self, item: Record | Delta) -> None:
+    async def _watch(self, head: int, can_ask: bool) -> None:
+        async for page in self._client.watch(self._id, self.state.seq):
+            for item in page:
+                await self._take(item)
+            if self.state.seq < head:
+                continue
+            now = status(self.state)
+            if now in TERMINAL or now == "paused":
+                return
+            if now != "waiting":
+                continue
+            if not can_ask:
+                if await self._still_waits():
+                    return
+            elif self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+
+    async def catch_up(self) -> None:
+        """Show what `run` hasn't shown, having been canceled."""
+        while page := await self._client.read(self._id, after=self.state.seq):
+            for record in page:
+                await self._take(record)
+
+    async def _take(self, item: Record | Delta) -> None:
         if isinstance(item, Delta):
             self._renderer.delta(item)
-        else:
-            event = item.event()
-            apply(self._state, event)
-            self._renderer.event(event, self._state)
+            return
+        event = item.event()
+        if self._renderer.wants_text and event.kind == "message":
+            await self._fetch(event.message)
+        # Nothing is awaited from here on, so that an event is either shown or not.
+        apply(self.state, event)
+        self._renderer.event(event, self.state)
+
+    async def _fetch(self, message: pb.Message) -> None:
+        for part in message.content:
+            data = part.thought if part.HasField("thought") else part.text
+            if data.HasField("blob"):
+                data.text = await whole(self._client, data)
 
     async def _still_waits(self) -> bool:
         await asyncio.sleep(_RULE_SECONDS)
         state = await self._client.state(self._id)
-        return status(state) == "waiting" and state.seq == self._state.seq
+        return status(state) == "waiting" and state.seq == self.state.seq
 
     async def _ask(self) -> None:
-        question = min(self._state.questions.values(), key=lambda asked: asked.seq)
-        choice, text = await self._renderer.ask(question)
-        await self._client.answer(self._id, question.id, choice, text, False)
+        while await self._still_waits() and (question := self._next_question()):
+            self._asked.add(question.id)
+            answer = await self._renderer.ask(question)
+            if answer is None:
+                self._left.set()
+                return
+            try:
+                await self._client.answer(self._id, question.id, *answer, False)
+            except (Refused, LogError) as error:
+                # Somebody else was faster, or the log is gone, which `watch` tells as well.
+                self._renderer.note(f"axtui: {error}")
+
+    def _next_question(self) -> st.Question | None:
+        fresh = [q for q in self.state.questions.values() if q.id not in self._asked]
+        return min(fresh, key=lambda question: question.seq, default=None)
 
     async def _tick(self) -> None:
         while True:
-            self._renderer.progress(self._state)
+            self._renderer.progress(self.state)
             await asyncio.sleep(_TICK_SECONDS)

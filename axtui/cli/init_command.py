@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import keyword
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from axtui.cli.common import UsageError, print_json, print_text
+from axtui.cli.arguments import UsageError
+from axtui.cli.output import print_json, print_text
 
-if TYPE_CHECKING:
-    from axtui.client import Client
-
+# What the skeleton itself uses.
+_TAKEN = frozenset({"agent", "axtui", "look_up"})
 _CONFIG = """\
 # What axtui is set up with. Everything here is optional; what is commented out is the default.
 # ${NAME} and ${NAME:-default} are filled from the environment.
@@ -59,22 +60,19 @@ async def {name}(ctx: Context) -> str:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of init."""
-    parser.add_argument("what", nargs="?", choices=("config", "agent"), default="config")
+    parser.add_argument(
+        "what", nargs="?", choices=("config", "agent"), default="config", help="what to write"
+    )
     parser.add_argument("name", nargs="?", metavar="NAME", help="of the agent")
 
 
-async def run(client: Client, args: argparse.Namespace) -> int:
+async def run_alone(args: argparse.Namespace) -> int:
     """Write the file, unless there is one already."""
     if args.what == "config":
         if args.name is not None:
             raise UsageError("`axtui init config` takes no name")
         return _write(args, Path("axtui.yaml"), _CONFIG, "edit it; axtui reads it in this folder")
-    name = args.name or ""
-    if not name.isidentifier():
-        raise UsageError(
-            f"{name!r} can't be the name of an agent" if name else "the agent needs a name",
-            "a Python name, such as `axtui init agent greeter`",
-        )
+    name = _agent_name(args.name or "")
     hint = (
         "add it to axtui.yaml:\n"
         f'  agents:\n    - {{id: {name}, python: "{name}:{name}"}}\n'
@@ -83,9 +81,21 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     return _write(args, Path(f"{name}.py"), _AGENT.format(name=name), hint)
 
 
+def _agent_name(name: str) -> str:
+    """The name of a module and of the function in it. Raises UsageError where it can't be."""
+    hint = "a Python name, such as `axtui init agent greeter`"
+    if not name:
+        raise UsageError("the agent needs a name", hint)
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError(f"{name!r} can't be the name of an agent", hint)
+    if name in _TAKEN or name in sys.stdlib_module_names:
+        raise UsageError(f"a module {name!r} would hide another of that name", "choose another")
+    return name
+
+
 def _write(args: argparse.Namespace, path: Path, text: str, hint: str) -> int:
     try:
-        with path.open("x") as file:
+        with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} exists already", "it was left as it is") from None

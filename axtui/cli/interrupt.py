@@ -1,4 +1,6 @@
-"""Ctrl+C and SIGTERM: first a request to pause, and soon after the end whatever hangs."""
+"""Ctrl+C, SIGTERM, a terminal that is closed: first a request to pause, and soon after the end,
+whatever hangs.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +8,19 @@ import argparse
 import asyncio
 import os
 import signal
-import sys
 import threading
 from types import FrameType
 from typing import Any
+
+from axtui.cli.control import resume_command
+from axtui.cli.output import say
 
 # The promise is two seconds; a run that is paused takes up to 1.5 of them.
 _LIMIT_SECONDS = 1.85
 
 
 class Interrupt:
-    """While entered, SIGINT and SIGTERM set `signal` and wake `wait`."""
+    """While entered, signals to end set `signal` and wake `wait`."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._quiet = args.output == "json"
@@ -27,7 +31,10 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         self._loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # `nohup` has the end of the terminal ignored.
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._before[number] = signal.signal(number, self._on_signal)
         return self
 
@@ -52,9 +59,6 @@ class Interrupt:
     def _give_up(self) -> None:
         """Leave without a word to the log: whatever was acknowledged is in it."""
         if self.conversation_id and not self._quiet:
-            sys.stderr.write(
-                f"axtui: something hangs; the run goes on with\n"
-                f"  axtui exec --conversation {self.conversation_id} --resume\n"
-            )
-            sys.stderr.flush()
+            say("axtui: something hangs; the run goes on with")
+            say(f"  {resume_command(self.conversation_id)}")
         os._exit(128 + self.signal)

@@ -1,4 +1,4 @@
-"""Begin no more steps in a run; `axtui resume` undoes it."""
+"""Begin no more steps in a run; steps in flight may end."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = ["configure", "run"]
 
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Record it."""
-    await client.pause(args.conversation, args.reason)
-    told(args, args.conversation, await client.state(args.conversation), "paused")
+    found = (await client.resolve(args.conversation)).summary.id
+    await client.pause(found, args.reason)
+    told(args, await client.state(found), "paused")
     return 0

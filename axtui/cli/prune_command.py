@@ -9,8 +9,9 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from axtui.cli.common import UsageError, ago, print_json, print_text, size_text
-from axtui.runtime.config import parse_duration
+from axtui.cli.arguments import duration
+from axtui.cli.output import one_line, print_json, print_text
+from axtui.cli.words import ago, count, size_text
 
 if TYPE_CHECKING:
     from axtui.client import Client
@@ -21,19 +22,22 @@ _STATES = ("completed", "failed", "canceled", "idle")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of prune."""
-    parser.add_argument("--older-than", required=True, metavar="DUR", help="such as 30d or 12h")
-    parser.add_argument("--state", action="append", choices=_STATES, default=[])
-    parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    add = parser.add_argument
+    add("--older-than", required=True, metavar="DUR", type=duration, help="such as 30d or 12h")
+    add(
+        "--state",
+        action="append",
+        choices=_STATES,
+        default=[],
+        help="only those in a state; may be given several times",
+    )
+    add("--dry-run", action="store_true", help="only say what would go")
 
 
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Remove them, or say which would be."""
-    try:
-        seconds = parse_duration(args.older_than)
-    except ValueError as error:
-        raise UsageError(f"--older-than: {error}") from None
     now = time.time_ns() // 1000
-    found = await client.prunable(now - int(seconds * 1e6), args.state)
+    found = await client.prunable(now - int(args.older_than * 1e6), args.state)
     for listed in found:
         if not args.dry_run:
             await client.purge(listed.summary.id)
@@ -41,7 +45,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     if args.output == "text":
         verb = "would be removed" if args.dry_run else "removed"
         size = f"; the log takes {size_text(await client.size())}" if found else ""
-        print_text(f"{len(found)} conversations {verb}{size}")
+        print_text(f"{count(len(found), 'conversation')} {verb}{size}")
     return 0
 
 
@@ -55,4 +59,6 @@ def _tell(args: argparse.Namespace, listed: Listed, now: int) -> None:
         )
     else:
         age = ago(listed.updated_us, now)
-        print_text(f"{summary.id}  {state}  {listed.seq} events  {age}  {summary.title}")
+        print_text(
+            f"{summary.id}  {state}  {count(listed.seq, 'event')}  {age}  {one_line(summary.title)}"
+        )

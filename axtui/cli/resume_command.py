@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from axtui.cli.control import configure, told
+from axtui.client import Refused
 from axtui.model.fold import is_open, status
-from axtui.runtime.errors import Refused
 
 if TYPE_CHECKING:
     from axtui.client import Client
@@ -17,8 +17,10 @@ __all__ = ["configure", "run"]
 
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Record it."""
-    state = await client.mark_resumed(args.conversation)
+    found = (await client.resolve(args.conversation)).summary.id
+    state = await client.mark_resumed(found)
     if not is_open(state):
-        raise Refused("state", f"there is no run to resume: the last one is {status(state)}")
-    told(args, args.conversation, state, "resumed")
+        last = f"the last one is {status(state)}" if state.run.state else "it never had one"
+        raise Refused("state", f"conversation {found} has no run to resume: {last}")
+    told(args, state, "resumed")
     return 0

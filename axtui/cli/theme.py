@@ -11,5 +11,6 @@ def load_styles(name: str = "axtui") -> dict[str, str]:
     folder = _PACKAGE / "themes"
     if not folder.is_dir():
         folder = _PACKAGE.parent / "themes"
-    styles: dict[str, str] = tomllib.loads((folder / f"{name}.toml").read_text())["styles"]
+    text = (folder / f"{name}.toml").read_text(encoding="utf-8")
+    styles: dict[str, str] = tomllib.loads(text)["styles"]
     return styles

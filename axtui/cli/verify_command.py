@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from axtui.cli.common import print_json, print_text
+from axtui.cli.arguments import name
+from axtui.cli.output import print_json, print_text
+from axtui.cli.words import count
 
 if TYPE_CHECKING:
     from axtui.client import Client
@@ -16,13 +18,18 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of verify."""
-    parser.add_argument("conversation", metavar="ID", nargs="?")
+    parser.add_argument(
+        "conversation", metavar="ID", nargs="?", type=name, help="only this; else all there are"
+    )
 
 
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Print every fault; exit 1 if there is one."""
+    only = None
+    if args.conversation is not None:
+        only = (await client.resolve(args.conversation)).summary.id
     sound, faults = 0, 0
-    async for found in client.verify(args.conversation):
+    async for found in client.verify(only):
         if isinstance(found, str):
             sound += 1
             if args.output == "json":
@@ -34,5 +41,5 @@ async def run(client: Client, args: argparse.Namespace) -> int:
         else:
             print_text(f"{found.conversation_id}:{found.seq}: {found.what}")
     if args.output == "text":
-        print_text(f"{sound} conversations are sound, {faults} faults found")
+        print_text(f"sound: {count(sound, 'conversation')}; found: {count(faults, 'fault')}")
     return 1 if faults else 0

@@ -1,0 +1,133 @@
+"""Events and states in words."""
+
+from __future__ import annotations
+
+from axtui.cli.control import quoted, resume_command
+from axtui.cli.words import took
+from axtui.model.events import text_of
+from axtui.model.fold import status
+from axtui.v1 import event_pb2 as pb
+from axtui.v1 import state_pb2 as st
+
+_NEXT = {"retry": ", is tried again", "decide": ", nobody knows its effect"}
+
+
+def said(event: pb.Event) -> list[str]:
+    """What a message of an agent reads like; nothing of what isn't meant to be seen."""
+    message = event.message
+    if message.role == "user" or message.internal_only:
+        return []
+    who = f"{event.actor}: " if "/" in event.exec_id else ""
+    lines = []
+    for part in message.content:
+        if part.HasField("thought"):
+            lines.append(f"{who}Thinking: {text_of(part.thought)}")
+        else:
+            lines.append(who + text_of(part.text).removesuffix("\n"))
+    return lines
+
+
+def describe(event: pb.Event) -> str:
+    """An event in a few words."""
+    return _step(event) or _run(event) or _other(event) or event.actor or event.principal
+
+
+def _step(event: pb.Event) -> str:
+    match event.kind:
+        case "step.started":
+            started = event.step_started
+            again = f" (attempt {started.attempt})" if started.attempt > 1 else ""
+            arguments = text_of(started.arguments)[:100]
+            return f"{started.key} {event.actor}: {started.name}{again} {arguments}"
+        case "step.completed":
+            return f"{event.step_completed.key} {text_of(event.step_completed.result)[:120]}"
+        case "step.failed":
+            failed = event.step_failed
+            return f"{failed.key} {failed.error.message}{_NEXT.get(failed.next, '')}"
+    return ""
+
+
+def _run(event: pb.Event) -> str:
+    match event.kind:
+        case "run.started":
+            return _with(event.run_started.agent, "", event.principal)
+        case "run.paused":
+            return _with(event.run_paused.cause, event.run_paused.reason, event.principal)
+        case "run.resumed":
+            return _with(event.run_resumed.cause, "", event.principal)
+        case "run.completed":
+            return text_of(event.run_completed.output)[:120]
+        case "run.failed":
+            return event.run_failed.error.message
+        case "run.canceled":
+            return _with("", event.run_canceled.reason, event.principal)
+    return ""
+
+
+def _other(event: pb.Event) -> str:
+    match event.kind:
+        case "approval.requested":
+            return f"{event.approval_requested.id} {event.approval_requested.question}"
+        case "approval.answered":
+            answer = event.approval_answered
+            words = ": ".join(filter(None, (answer.choice, answer.text)))
+            return _with(f"{answer.id} {words}", "", answer.rule or event.principal)
+        case "conversation.forked":
+            forked = event.conversation_forked
+            return _with(f"from {forked.source_id}:{forked.source_seq}", "", event.principal)
+        case "conversation.deleted":
+            return _with("", event.conversation_deleted.reason, event.principal)
+    return ""
+
+
+def _with(what: str, reason: str, who: str) -> str:
+    told = ": ".join(filter(None, (what, reason)))
+    return f"{told} ({who})" if told and who else told or who
+
+
+def ending(state: st.State) -> list[str]:
+    """What to say of a run that one stops following, and what to type next."""
+    run = state.run
+    match status(state):
+        case "completed" | "idle":
+            return []
+        case "failed":
+            return [f"axtui: the run failed: {run.error.message}"]
+        case "canceled":
+            return [f"axtui: the run was canceled{f': {run.reason}' if run.reason else ''}"]
+        case "waiting":
+            return _waiting(state)
+        case "paused":
+            first = "axtui: the run is paused; it goes on with"
+        case _:
+            first = "axtui: the run hasn't ended; it goes on with"
+    return [first, f"  {resume_command(state.conversation_id)}"]
+
+
+def _waiting(state: st.State) -> list[str]:
+    lines = []
+    for question in sorted(state.questions.values(), key=lambda asked: asked.seq):
+        lines.append(f"axtui: the run waits: {question.question}")
+        lines += [f"  {line}" for line in answers(state.conversation_id, question)]
+    return [*lines, "then", f"  {resume_command(state.conversation_id)}"]
+
+
+def answers(conversation_id: str, question: st.Question) -> list[str]:
+    """What can be typed to answer a question."""
+    command = f"axtui approve {quoted(conversation_id)} {question.id}"
+    if list(question.choices) == ["approve", "deny"]:
+        return [command, f"{command} --deny"]
+    if question.choices:
+        return [f"{command} --choice {quoted(choice)}" for choice in question.choices]
+    return [f"{command} --text TEXT"]
+
+
+def summary(state: st.State) -> str:
+    """The state of the last run, and for how long it has been."""
+    run, now = state.run, status(state)
+    if state.deleted_us:
+        return f"{now}, deleted"
+    if now in ("completed", "failed"):
+        return f"{now} after {took(run.active_us)}"
+    why = ": ".join(filter(None, (run.cause, run.reason)))
+    return f"{now} ({why})" if why and now in ("paused", "canceled") else now

@@ -1,0 +1,53 @@
+"""Times, durations and amounts as people say them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def count(number: int, word: str) -> str:
+    """An amount of something: 1 event, 2 events."""
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
+def clock(time_us: int) -> str:
+    """A time as the clock on the wall shows it, to the millisecond."""
+    moment = datetime.fromtimestamp(time_us / 1e6)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
+
+
+def took(time_us: int) -> str:
+    """How long something took, in its two largest units."""
+    seconds = max(0, time_us) / 1e6
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    left = round(seconds)
+    parts: list[str] = []
+    for unit, size in _UNITS:
+        amount, left = divmod(left, size)
+        if amount or parts:
+            parts.append(f"{amount}{unit}")
+    return " ".join(parts[:2])
+
+
+def ago(time_us: int, now_us: int) -> str:
+    """How long ago something was, in the largest unit that says something."""
+    seconds = max(0, (now_us - time_us) // 1_000_000)
+    for unit, size in _UNITS[:3]:
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def size_text(size: int) -> str:
+    """Bytes for people."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"

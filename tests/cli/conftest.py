@@ -1,0 +1,40 @@
+"""What the tests of the command line share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .harness import Cli
+
+_SAMPLES = ("asker", "chooser", "gate", "hanger", "pair", "talker")
+
+
+@pytest.fixture(params=["local"])
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    """The command line on a log of its own, in a folder of its own."""
+    for name in list(os.environ):
+        if name.startswith("AXTUI_") or name in ("NO_COLOR", "COLUMNS"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        yield Cli(tmp_path)
+
+
+@pytest.fixture
+def samples(cli: Cli, request: pytest.FixtureRequest) -> Iterator[Cli]:
+    """The same with the sample agents configured."""
+    module = f"samples_{abs(hash(request.node.nodeid))}"
+    shutil.copy(Path(__file__).with_name("sample_agents.py"), cli.folder / f"{module}.py")
+    agents = "\n".join(f'  - {{id: {name}, python: "{module}:{name}"}}' for name in _SAMPLES)
+    (cli.folder / "axtui.yaml").write_text(f"agents:\n{agents}\n")
+    yield cli
+    sys.modules.pop(module, None)

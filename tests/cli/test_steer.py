@@ -1,0 +1,243 @@
+"""approve, pause, resume, cancel, fork, delete and prune."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from .harness import Cli
+
+DEMO = ("--agent", "demo", "--agent-config", '{"speed": 0}', "--input", "x")
+
+
+def test_approve(cli: Cli) -> None:
+    known = cli("exec", *DEMO).id
+    done = cli("approve", known, "--reason", "it is fine")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "approved; the run goes on with",
+        f"  axtui exec --conversation {known} --resume",
+    ]
+    assert "approve: it is fine" in cli("events", known, "--kind", "approval.answered").out
+    # What was printed can be typed.
+    command = shlex.split(done.out.splitlines()[1])
+    assert "Published" in cli(*command[1:]).out
+
+
+def test_deny_by_id_in_json(cli: Cli) -> None:
+    known = cli("exec", *DEMO).id
+    done = cli("approve", known, "q26", "--deny", "--output", "json")
+    assert done.json() == [
+        {"conversation_id": known, "done": "denied", "state": "running", "last_seq": 27}
+    ]
+    assert "drawer" in cli("exec", "--conversation", known, "--resume").out
+
+
+def test_always(cli: Cli) -> None:
+    known = cli("exec", *DEMO).id
+    cli("approve", known, "--always")
+    cli("exec", "--conversation", known, "--resume")
+    again = cli("exec", "--conversation", known, "--input", "y")
+    assert (again.status, "That makes 2" in again.out) == (0, True)
+
+
+def test_a_question_with_other_choices(samples: Cli) -> None:
+    known = samples("exec", "--agent", "chooser", "--input", "").id
+    for wrong in ((), ("--deny",), ("--choice", "beer"), ("--text", "water")):
+        done = samples("approve", known, *wrong)
+        assert done.status == 2
+        assert f"axtui approve {known} q3 --choice 'red wine'" in done.err
+    command = shlex.split(done.err.splitlines()[1])
+    assert samples(*command[1:]).out.startswith("answered; ")
+    assert "You took red wine" in samples("exec", "--conversation", known, "--resume").out
+
+
+def test_a_question_for_words(samples: Cli) -> None:
+    waiting = samples("exec", "--agent", "asker", "--input", "")
+    assert f"axtui approve {waiting.id} q3 --text TEXT" in waiting.err
+    for wrong in ((), ("--deny",), ("--choice", "x"), ("--text", "x", "--always")):
+        assert samples("approve", waiting.id, *wrong).status == 2
+    assert samples("approve", waiting.id, "--text", "Zoë").status == 0
+    assert "Hello, Zoë" in samples("exec", "--conversation", waiting.id, "--resume").out
+
+
+def test_two_questions(samples: Cli) -> None:
+    waiting = samples("exec", "--agent", "pair", "--input", "")
+    unclear = samples("approve", waiting.id)
+    assert unclear.status == 2
+    assert "First?" in unclear.err
+    assert "Second?" in unclear.err
+    first, second = (line.split()[0] for line in unclear.err.splitlines()[1:])
+    assert samples("approve", waiting.id, "q99").status == 4
+    left = samples("approve", waiting.id, second, "--deny")
+    assert f"1 more to answer: axtui show {waiting.id}" in left.out
+    assert samples("approve", waiting.id, first).status == 0
+    assert "[True, False]" in samples("exec", "--conversation", waiting.id, "--resume").out
+
+
+def test_three_answers_are_two_too_many(cli: Cli) -> None:
+    known = cli("exec", *DEMO).id
+    assert cli("approve", known, "--deny", "--text", "x").status == 2
+    assert cli("approve", known, "--deny", "--choice", "approve").status == 2
+
+
+def test_nothing_is_asked(cli: Cli) -> None:
+    known = cli("exec", "--agent", "echo", "--input", "x").id
+    assert cli("approve", known).status == 4
+
+
+def test_pause_resume_cancel(cli: Cli) -> None:
+    known = cli("exec", *DEMO).id
+    told = cli("pause", known, "--reason", "lunch").out
+    assert told.splitlines() == [
+        "paused; the run goes on with",
+        f"  1 more to answer: axtui show {known}",
+        f"  axtui exec --conversation {known} --resume",
+    ]
+    assert "paused (person: lunch)" in cli("show", known).out
+    assert cli("pause", known).status == 4
+    assert cli("resume", known).status == 0
+    assert cli("show", known, "--output", "json").json()[0]["status"] == "waiting"
+    canceled = cli("cancel", known, "--reason", "enough", "--output", "json").json()
+    assert canceled == [
+        {"conversation_id": known, "done": "canceled", "state": "canceled", "last_seq": 29}
+    ]
+    again = cli("exec", "--conversation", known, "--resume")
+    assert (again.status, "canceled: enough" in again.err) == (6, True)
+
+
+@pytest.mark.parametrize("command", ["approve", "pause", "resume", "cancel"])
+def test_a_run_that_has_ended(cli: Cli, command: str) -> None:
+    known = cli("exec", "--agent", "echo", "--input", "x").id
+    done = cli(command, known, "--output", "json")
+    assert (done.status, done.out, done.error()["code"]) == (4, "", "state")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "show",
+        "events",
+        "approve",
+        "pause",
+        "resume",
+        "cancel",
+        "fork",
+        "delete",
+        "export",
+        "verify",
+    ],
+)
+def test_an_unknown_conversation_leaves_no_trace(cli: Cli, command: str) -> None:
+    done = cli(command, "nobody", "--output", "json")
+    assert (done.status, done.out, done.error()["code"]) == (4, "", "unknown")
+    assert not cli.data_dir.exists()
+    cli("exec", "--agent", "echo", "--input", "x")
+    assert cli(command, "nobody").status == 4
+    assert cli(command).status == (0 if command == "verify" else 2)
+
+
+def test_a_log_that_somebody_else_writes(samples: Cli) -> None:
+    args = ("--conversation", "c", "--agent", "gate", "--input", "", "--output", "json")
+    with samples.started("exec", *args) as process:
+        assert process.stdout
+        process.stdout.readline()
+        done = samples("pause", "c", "--output", "json")
+        assert (done.status, done.error()["code"]) == (4, "held")
+        assert str(process.pid) in done.error()["message"]
+        Path(samples.folder, "open").touch()
+        process.communicate()
+
+
+def test_fork(cli: Cli) -> None:
+    known = cli("exec", *DEMO, "--approve", "all").id
+    done = cli("fork", f"{known}:21", "other")
+    assert done.out.splitlines() == [
+        "Conversation: other",
+        "its run is paused; it goes on with",
+        "  axtui exec --conversation other --resume",
+    ]
+    assert "Published" in cli("exec", "--conversation", "other", "--resume").out
+    assert f"{known}:21" in cli("show", "other").out
+    made_up = cli("fork", known, "--output", "json").json()[0]
+    assert set(made_up) == {"conversation_id", "parent_id", "last_seq"}
+    assert made_up["parent_id"] == known
+
+
+def test_fork_as_ax_writes_it(cli: Cli) -> None:
+    known = cli("exec", "--agent", "echo", "--input", "x").id
+    ax = ("--src-conversation", known, "--dest-conversation")
+    assert cli("fork", *ax, "a", "--src-seq", "2").id == "a"
+    assert cli("fork", *ax, "b", "--src-seq", "0").id == "b"
+    assert cli("fork", *ax, "c").id == "c"
+    forked = [cli("show", name, "--output", "json").json()[0]["parent_seq"] for name in "abc"]
+    assert forked == [2, 4, 4]
+    wrong = [
+        (*ax, "d", "--src-seq", "5"),
+        (*ax, "d", "--src-seq", "-1"),
+        (known, *ax, "d"),
+        (known, "new", "--dest-conversation", "d"),
+        (known, "--src-seq", "2"),
+        (known, "with space"),
+        (known, "$control"),
+        (),
+    ]
+    for args in wrong:
+        assert cli("fork", *args).status == 2, args
+    assert cli("fork", *ax, "a").status == 4
+    assert cli("fork", "--src-conversation", "nobody").status == 4
+    assert len(cli("list", "--output", "json").json()) == 4
+
+
+def test_fork_with_an_edit(cli: Cli) -> None:
+    known = cli("exec", "--agent", "shell", "--input", "echo one").id
+    edit = '{"result": {"exit_status": 0, "output": "another"}}'
+    fork = cli("fork", f"{known}:4", "--edit", edit).id
+    assert "another" in cli("exec", "--conversation", fork, "--resume").out
+    Path(cli.folder, "edit").write_text(edit)
+    assert cli("fork", f"{known}:4", "--edit", "@edit").status == 0
+    for wrong in ("{", "[]", '{"reslut": 1}', "@missing"):
+        assert cli("fork", f"{known}:4", "--edit", wrong).status == 2
+    assert cli("fork", known, "--edit", edit).status == 2
+
+
+def test_delete_asks_first(cli: Cli) -> None:
+    known = cli("exec", "--agent", "echo", "--input", "x").id
+    asked = cli.run("delete", known, input=b"y\n")
+    assert (asked.status, "--yes" in asked.err) == (2, True)
+    done = cli("delete", known, "--yes", "--output", "json")
+    assert done.json() == [{"conversation_id": known, "done": "deleted"}]
+    assert cli("list", "--output", "json").out == ""
+    assert cli("delete", known, "--yes").status == 4
+    assert "completed, deleted" in cli("show", known).out
+    assert cli("show", known[:12]).status == 4
+
+
+def test_prune(cli: Cli) -> None:
+    for name in ("done", "gone"):
+        cli("exec", "--agent", "echo", "--input", "x", "--conversation", name)
+    cli("exec", *DEMO, "--conversation", "waits")
+    cli("delete", "gone", "--yes")
+    assert cli("prune", "--older-than", "1h").out == "0 conversations removed\n"
+    told = cli("prune", "--older-than", "0", "--dry-run", "--output", "json").json()
+    assert [(entry["conversation_id"], entry["state"]) for entry in told] == [
+        ("gone", "deleted"),
+        ("done", "completed"),
+    ]
+    assert {entry["done"] for entry in told} == {"would be purged"}
+    assert "2 conversations would be removed" in cli("prune", "--older-than", "0", "--dry-run").out
+    assert cli("prune", "--older-than", "0", "--state", "failed").out.startswith("0 conv")
+    assert "2 conversations removed" in cli("prune", "--older-than", "0").out
+    left = cli("list", "--output", "json").json()
+    assert [entry["conversation_id"] for entry in left] == ["waits"]
+    assert cli("show", "gone").status == 4
+    assert cli("verify").status == 0
+
+
+def test_prune_wants_an_age(cli: Cli) -> None:
+    for wrong in ((), ("--older-than", "old"), ("--older-than", "1d", "--state", "running")):
+        assert cli("prune", *wrong).status == 2
+    assert cli("prune", "--older-than", "1d").out == "0 conversations removed\n"
+    assert not cli.data_dir.exists()
