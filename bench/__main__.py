@@ -33,7 +33,7 @@ def main() -> None:
     args = _parse()
     cache = args.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    print(_machine(cache), flush=True)
+    print(f"{_machine(cache)}\nA figure is the median of the rounds' own ratios.", flush=True)
     for name in args.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(dir=cache, prefix="scratch-") as scratch:
             setup = Setup(cache, Path(scratch), args.rounds, args.peers)

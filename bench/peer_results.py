@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,24 +20,34 @@ class PeerResult(NamedTuple):
     cpu_ms_per_step: float
     fsyncs_per_step: float | None
 
+    def __str__(self) -> str:
+        fsyncs = "?" if self.fsyncs_per_step is None else f"{self.fsyncs_per_step:.3g}"
+        return (
+            f"{self.name}: {self.steps_per_second:,.0f}"
+            f" ({self.cpu_ms_per_step:.3g} ms CPU, {fsyncs} fsyncs)"
+        )
+
 
 def add_rows(
-    table: Table, setup: Setup, workload: str, runs: int, steps: int, ours: float, target: Target
+    table: Table,
+    setup: Setup,
+    workload: str,
+    runs: int,
+    steps: int,
+    ours: Mapping[str, float],
+    target: Target,
 ) -> None:
-    """Compare our steps/s with each peer's; the target holds for the best of them."""
+    """Compare steps/s of ours, by the steps' effect, with the best peer's; show the others."""
     results = _measure(workload, runs, steps, setup.cache) if setup.peers else ()
-    if not results:
-        table.add("steps/s, best peer", f"{ours:,.0f}", "--peers measures them", None, target)
-    for place, peer in enumerate(results):
-        fsyncs = "?" if peer.fsyncs_per_step is None else f"{peer.fsyncs_per_step:.3g}"
-        table.add(
-            "steps/s, best peer" if place == 0 else "steps/s, another peer",
-            f"{ours:,.0f}",
-            f"{peer.name}: {peer.steps_per_second:,.0f}"
-            f" ({peer.cpu_ms_per_step:.3g} ms CPU, {fsyncs} fsyncs a step)",
-            ours / peer.steps_per_second,
-            target if place == 0 else None,
-        )
+    for effect, speed in ours.items():
+        best = f"best peer, {results[0]}" if results else "best peer: give --peers"
+        figure = speed / results[0].steps_per_second if results else None
+        table.add(f"steps/s, {effect}", f"{speed:,.0f}", best, figure, target)
+    table.notes += [f"Another peer, {peer}." for peer in results[1:]]
+    table.notes.append(
+        "Peers repeat a step that was cut short, as ours does where it is declared readonly or"
+        " idempotent; undeclared means that the intent is on disk before the step begins."
+    )
 
 
 @cache

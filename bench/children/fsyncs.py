@@ -28,10 +28,13 @@ async def main(folder: Path, runs: int, steps: int, effect: str, trace: Path | N
             nonlocal commits
             commits += statement == "COMMIT"
 
-        controller.log._write_connection.set_trace_callback(count)  # type: ignore[attr-defined]
+        if trace is None:
+            connection = controller.log._write_connection  # type: ignore[attr-defined]
+            connection.set_trace_callback(count)
         before = _traced(trace)
         await take_runs(controller, [f"run-{n}" for n in range(runs)], steps, effect)
-        return ((_traced(trace) - before) if trace else commits) / (runs * steps)
+        syncs = _traced(trace) - before if trace else commits
+        return syncs / (runs * steps)
 
 
 def _traced(trace: Path | None) -> int:

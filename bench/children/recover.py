@@ -9,15 +9,16 @@ from pathlib import Path
 from axtui.client import connect
 from axtui.runtime.config import Agent, Budget, Config, Policy
 from axtui.runtime.controller import RunOptions
+from bench.work import MAX_STEPS
 
 
-async def main(folder: Path, steps: int, verb: str) -> None:
+async def main(steps: int, verb: str, folder: Path) -> None:
     """Drive the run to its end."""
     client = connect(
         Config(
             data_dir=folder,
             agents=(Agent("tells", "bench.work:tells"),),
-            policy=Policy(budget=Budget(steps=1_000_000)),
+            policy=Policy(budget=Budget(steps=MAX_STEPS)),
         )
     )
     if verb == "resume":
@@ -33,4 +34,4 @@ async def main(folder: Path, steps: int, verb: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
