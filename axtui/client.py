@@ -138,20 +138,24 @@ class LocalClient:
 
     async def resume(self, conversation_id: str, options: RunOptions) -> st.State:
         """Go on with an unfinished run here."""
-        return await (await self._write()).resume(conversation_id, options, self._principal)
+        return await (await self._write()).resume(
+            conversation_id, options, self._principal, new_id()
+        )
 
     async def mark_resumed(self, conversation_id: str) -> st.State:
         """Say that a run is to go on, and leave it to whoever drives it next."""
         controller = await self._write()
-        return await controller.resume(conversation_id, RunOptions(), self._principal, drive=False)
+        return await controller.resume(
+            conversation_id, RunOptions(), self._principal, new_id(), drive=False
+        )
 
     async def pause(self, conversation_id: str, reason: str) -> None:
         """Begin no more steps in a run."""
-        await (await self._write()).pause(conversation_id, reason, self._principal)
+        await (await self._write()).pause(conversation_id, reason, self._principal, new_id())
 
     async def cancel(self, conversation_id: str, reason: str) -> None:
         """End a run for good."""
-        await (await self._write()).cancel(conversation_id, reason, self._principal)
+        await (await self._write()).cancel(conversation_id, reason, self._principal, new_id())
 
     async def answer(
         self, conversation_id: str, question_id: str, choice: str, text: str, always: bool
@@ -159,7 +163,7 @@ class LocalClient:
         """Answer an open question."""
         controller = await self._write()
         return await controller.answer(
-            conversation_id, question_id, choice, text, always, self._principal
+            conversation_id, question_id, choice, text, always, self._principal, new_id()
         )
 
     async def fork(
@@ -171,12 +175,12 @@ class LocalClient:
         if await self.find(name) is not None:
             raise Taken(name)
         controller = await self._write()
-        await controller.fork(source_id, seq, name, edit, self._principal)
+        await controller.fork(source_id, seq, name, edit, self._principal, new_id())
         return name
 
     async def delete(self, conversation_id: str, reason: str) -> None:
         """Hide a conversation."""
-        await (await self._write()).delete(conversation_id, reason, self._principal)
+        await (await self._write()).delete(conversation_id, reason, self._principal, new_id())
 
     async def purge(self, conversation_id: str) -> None:
         """Remove a conversation for good."""

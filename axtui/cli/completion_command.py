@@ -56,7 +56,9 @@ complete -F _axtui axtui
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of completion."""
-    parser.add_argument("shell", choices=(*_SHELLS, "ids"), metavar="bash|zsh|fish")
+    parser.add_argument(
+        "shell", choices=(*_SHELLS, "ids"), metavar="bash|zsh|fish", help="whose completions"
+    )
 
 
 async def run_alone(args: argparse.Namespace) -> int:

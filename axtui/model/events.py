@@ -39,7 +39,7 @@ _FIELD_OF_TYPE = {cls: kind.replace(".", "_") for kind, cls in PAYLOAD_TYPES.ite
 TERMINAL_KINDS = frozenset({"run.completed", "run.failed", "run.canceled"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
     """An event before it has a place in a log."""
 
@@ -96,22 +96,20 @@ def seal(draft: Draft, conversation_id: str, head: Head, now_us: int) -> tuple[R
     field = _FIELD_OF_TYPE[type(draft.payload)]
     event = pb.Event(**{field: draft.payload})  # type: ignore[arg-type]
     payload = event.SerializeToString()
-    envelope = pb.Event(
-        conversation_id=conversation_id,
-        seq=head.seq + 1,
-        exec_id=draft.exec_id,
-        time_us=max(now_us, head.time_us),
-        actor=draft.actor,
-        kind=_KINDS[field],
-        prev_hash=head.hash,
-        payload_digest=sha256(payload).digest(),
-        principal=draft.principal,
-        request_id=draft.request_id,
-        edited_from=draft.edited_from,
-    )
-    data = envelope.SerializeToString()
-    event.MergeFrom(envelope)
-    return Record(head.seq + 1, envelope.kind, data, payload), event
+    event.conversation_id = conversation_id
+    event.seq = head.seq + 1
+    event.exec_id = draft.exec_id
+    event.time_us = max(now_us, head.time_us)
+    event.actor = draft.actor
+    event.kind = _KINDS[field]
+    event.prev_hash = head.hash
+    event.payload_digest = sha256(payload).digest()
+    event.principal = draft.principal
+    event.request_id = draft.request_id
+    event.edited_from = draft.edited_from
+    # Fields are serialised in the order of their numbers, so the payload comes last.
+    envelope = event.SerializeToString()[: -len(payload)]
+    return Record(head.seq + 1, _KINDS[field], envelope, payload), event
 
 
 def envelope_hash(envelope: bytes) -> bytes:

@@ -188,20 +188,18 @@ def _step_started(state: st.State, event: pb.Event) -> None:
         state.totals.steps += 1
     if started.key not in state.open_steps and len(state.open_steps) >= MAX_OPEN_STEPS:
         return
-    state.open_steps[started.key].CopyFrom(
-        st.Step(
-            key=started.key,
-            type=started.type,
-            name=started.name,
-            actor=event.actor,
-            attempt=started.attempt,
-            effect=started.effect,
-            started_seq=event.seq,
-            started_us=event.time_us,
-            due_us=started.due_us,
-            state="running",
-        )
-    )
+    step = state.open_steps[started.key]
+    step.Clear()
+    step.key = started.key
+    step.type = started.type
+    step.name = started.name
+    step.actor = event.actor
+    step.attempt = started.attempt
+    step.effect = started.effect
+    step.started_seq = event.seq
+    step.started_us = event.time_us
+    step.due_us = started.due_us
+    step.state = "running"
 
 
 def _step_completed(state: st.State, event: pb.Event) -> None:

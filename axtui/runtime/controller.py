@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -116,7 +116,13 @@ class Controller:
         return Accepted(conversation_id, exec_id, commit.records[0].seq)
 
     async def resume(
-        self, conversation_id: str, options: RunOptions, principal: str, *, drive: bool = True
+        self,
+        conversation_id: str,
+        options: RunOptions,
+        principal: str,
+        request_id: str = "",
+        *,
+        drive: bool = True,
     ) -> st.State:
         """Let an unfinished run go on, and drive it unless `drive` is false.
 
@@ -124,6 +130,8 @@ class Controller:
         """
         async with self._lock(conversation_id):
             conversation = await self._existing(conversation_id)
+            if await self._done_before(conversation, request_id) is not None:
+                return conversation.state
             if conversation.state.run.state == "paused":
                 # Its steps in flight may still have a moment to end.
                 await self._finished(conversation_id)
@@ -139,30 +147,40 @@ class Controller:
             )
             why = "its controller ended before the outcome was known"
             left = interrupted(conversation.state, why)
-            await conversation.append(Draft(resumed, run.exec_id, "", principal), *left)
+            by = Draft(resumed, run.exec_id, "", principal, request_id)
+            await conversation.append(by, *left)
             if drive:
                 self._drive(conversation)
             return conversation.state
 
-    async def pause(self, conversation_id: str, reason: str, principal: str) -> None:
+    async def pause(
+        self, conversation_id: str, reason: str, principal: str, request_id: str = ""
+    ) -> None:
         """Begin no more steps. Steps in flight may end."""
         _refuse_unfit(reason, "the reason")
-        conversation = await self._existing_open(conversation_id)
-        if conversation.state.run.state == "paused":
-            raise Refused("state", f"the run of {conversation_id} is paused already")
-        paused = pb.RunPaused(cause="person", reason=reason)
-        exec_id = conversation.state.run.exec_id
-        await conversation.append(Draft(paused, exec_id, "", principal))
+        async with self._once(conversation_id, request_id) as conversation:
+            if conversation is None:
+                return
+            exec_id = _open_run(conversation.state).exec_id
+            if conversation.state.run.state == "paused":
+                raise Refused("state", f"the run of {conversation_id} is paused already")
+            paused = pb.RunPaused(cause="person", reason=reason)
+            await conversation.append(Draft(paused, exec_id, "", principal, request_id))
         await self._finished(conversation_id)
 
-    async def cancel(self, conversation_id: str, reason: str, principal: str) -> None:
+    async def cancel(
+        self, conversation_id: str, reason: str, principal: str, request_id: str = ""
+    ) -> None:
         """End a run for good. What is in flight is stopped; nobody knows what became of it."""
         _refuse_unfit(reason, "the reason")
-        conversation = await self._existing_open(conversation_id)
-        state = conversation.state
-        canceled = Draft(pb.RunCanceled(reason=reason), state.run.exec_id, "", principal)
-        left = abandoned(state, "the run was canceled before it ended")
-        await conversation.append(*left, canceled)
+        async with self._once(conversation_id, request_id) as conversation:
+            if conversation is None:
+                return
+            state = conversation.state
+            exec_id = _open_run(state).exec_id
+            canceled = Draft(pb.RunCanceled(reason=reason), exec_id, "", principal, request_id)
+            left = abandoned(state, "the run was canceled before it ended")
+            await conversation.append(*left, canceled)
         await self._finished(conversation_id)
 
     async def answer(
@@ -173,25 +191,20 @@ class Controller:
         text: str,
         always: bool,
         principal: str,
+        request_id: str = "",
     ) -> st.State:
         """Answer a question; without an id, the only one there is. Raises Refused."""
         _refuse_unfit(text + choice, "the answer")
-        conversation = await self._existing(conversation_id)
-        question = _question(conversation.state, question_id)
-        if question.choices and choice not in question.choices:
-            raise Refused(
-                "usage",
-                f"{choice!r} doesn't answer question {question.id} ({question.question})",
-                f"the answers are {', '.join(question.choices)}",
+        async with self._once(conversation_id, request_id) as conversation:
+            if conversation is None:
+                return await self.log.state(conversation_id)
+            question = _question(conversation.state, question_id)
+            answered = _answer(question, choice, text, always)
+            exec_id = conversation.state.run.exec_id
+            await conversation.append(
+                Draft(answered, exec_id, question.actor, principal, request_id)
             )
-        if not question.choices:
-            choice, text = "", text or choice
-            if always:
-                raise Refused("usage", "only an answer that is one of some choices can be a rule")
-        answered = pb.ApprovalAnswered(id=question.id, choice=choice, text=text, always=always)
-        exec_id = conversation.state.run.exec_id
-        await conversation.append(Draft(answered, exec_id, question.actor, principal))
-        return conversation.state
+            return conversation.state
 
     async def fork(
         self,
@@ -200,6 +213,7 @@ class Controller:
         new: str,
         edit: dict[str, Any] | None,
         principal: str,
+        request_id: str = "",
     ) -> Conversation:
         """A new conversation that is the source up to `seq`, with event `seq` edited if wanted.
 
@@ -207,6 +221,10 @@ class Controller:
         """
         _refuse_unfit_id(new)
         await self._existing(source_id)
+        if request_id and await self.log.find(new) is not None:
+            done = await self.log.conversation(new)
+            if await self._done_before(done, request_id) is not None:
+                return done
         state = await self.log.state(source_id, seq)
         at, exec_id = state.seq, state.run.exec_id
         edited: Draft | None = None
@@ -224,7 +242,7 @@ class Controller:
             source_hash=conversation.head.hash,
             exec_id=own_id,
         )
-        drafts = [Draft(forked, own_id, "", principal)]
+        drafts = [Draft(forked, own_id, "", principal, request_id)]
         if edited is not None:
             # A nested agent's id begins with that of its run.
             within = edited.exec_id.removeprefix(exec_id)
@@ -233,13 +251,17 @@ class Controller:
         await conversation.append(*drafts)
         return conversation
 
-    async def delete(self, conversation_id: str, reason: str, principal: str) -> None:
+    async def delete(
+        self, conversation_id: str, reason: str, principal: str, request_id: str = ""
+    ) -> None:
         """Hide a conversation; `purge` removes it for good."""
         _refuse_unfit(reason, "the reason")
-        conversation = await self._existing(conversation_id)
-        self._refuse_if_driven(conversation_id)
-        deleted = pb.ConversationDeleted(reason=reason)
-        await conversation.append(Draft(deleted, "", "", principal))
+        async with self._once(conversation_id, request_id) as conversation:
+            if conversation is None:
+                return
+            self._refuse_if_driven(conversation_id)
+            deleted = pb.ConversationDeleted(reason=reason)
+            await conversation.append(Draft(deleted, "", "", principal, request_id))
 
     async def purge(self, conversation_id: str, principal: str) -> None:
         """Remove a conversation for good. The control log keeps that it was there, who and when."""
@@ -335,12 +357,17 @@ class Controller:
             raise Refused("unknown", f"conversation {conversation_id} was deleted")
         return conversation
 
-    async def _existing_open(self, conversation_id: str) -> Conversation:
-        conversation = await self._existing(conversation_id)
-        if not is_open(conversation.state):
-            state = conversation.state.run.state or "never started"
-            raise Refused("state", f"there is no run to stop: the last one is {state}")
-        return conversation
+    @contextlib.asynccontextmanager
+    async def _once(
+        self, conversation_id: str, request_id: str
+    ) -> AsyncIterator[Conversation | None]:
+        """The conversation, nobody else's to change meanwhile; None if the request was served."""
+        async with self._lock(conversation_id):
+            conversation = await self.log.conversation(conversation_id)
+            if await self._done_before(conversation, request_id) is not None:
+                yield None
+            else:
+                yield await self._existing(conversation_id)
 
     async def _done_before(self, conversation: Conversation, request_id: str) -> Accepted | None:
         if not request_id or not conversation.head.seq:
@@ -420,6 +447,27 @@ def _refuse_unfit(text: str, what: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise Refused("usage", f"{what} isn't valid Unicode") from None
+
+
+def _open_run(state: st.State) -> st.Run:
+    if not is_open(state):
+        last = state.run.state or "never started"
+        raise Refused("state", f"there is no run to stop: the last one is {last}")
+    return state.run
+
+
+def _answer(question: st.Question, choice: str, text: str, always: bool) -> pb.ApprovalAnswered:
+    if question.choices and choice not in question.choices:
+        raise Refused(
+            "usage",
+            f"{choice!r} doesn't answer question {question.id} ({question.question})",
+            f"the answers are {', '.join(question.choices)}",
+        )
+    if not question.choices:
+        choice, text = "", text or choice
+        if always:
+            raise Refused("usage", "only an answer that is one of some choices can be a rule")
+    return pb.ApprovalAnswered(id=question.id, choice=choice, text=text, always=always)
 
 
 def _question(state: st.State, question_id: str) -> st.Question:

@@ -33,7 +33,7 @@ async def run_effect(function: Callable[[], Any], call: Call, timeout: float | N
     canceled = task.cancelling()
     token = _call.set(call)
     try:
-        value = await _in_time(function, timeout)
+        value = await (_run(function) if timeout is None else _in_time(function, timeout))
     except asyncio.CancelledError as error:
         if task.cancelling() > canceled:
             raise
@@ -46,7 +46,7 @@ async def run_effect(function: Callable[[], Any], call: Call, timeout: float | N
     return value
 
 
-async def _in_time(function: Callable[[], Any], timeout: float | None) -> Any:
+async def _in_time(function: Callable[[], Any], timeout: float) -> Any:
     try:
         async with asyncio.timeout(timeout) as limit:
             return await _run(function)

@@ -246,6 +246,8 @@ class Journal:
 
     def patched(self, scope: Scope, name: str) -> bool:
         """Whether the run takes the changed path. The answer is recorded where it is yes."""
+        if self._recorder.closed:
+            return False
         key = scope.peek_key()
         entry = self._history.entries.get(key)
         if entry is None:

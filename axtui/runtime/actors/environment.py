@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from axtui.agent import ToolError, call
+from axtui.agent import Call, ToolError, call
 
 OUTPUT_LIMIT = 1024 * 1024
 _CHUNK = 64 * 1024
@@ -25,46 +25,78 @@ async def run_command(command: str) -> dict[str, Any]:
     Canceled, it ends the command with all that it started in its process group.
     """
     this = call()
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            "-c",
-            command,
-            cwd=this.workspace or None,
-            env={**os.environ, "AXTUI_IDEMPOTENCY_KEY": this.idempotency_key},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise ToolError(f"can't start a command in {this.workspace}: {error}") from None
-    assert process.stdout is not None
+    # A pipe of our own: asyncio's would have `wait` wait for whoever else holds it open.
+    read_end, write_end = os.pipe()
     output = _Output(this.delta)
-    reading = asyncio.create_task(output.read(process.stdout))
-    try:
-        status = await process.wait()
-        # What the command left running in the background may hold the pipe open for ever.
-        await asyncio.wait({reading}, timeout=_DRAIN_SECONDS)
-    except asyncio.CancelledError:
-        await _end(process)
-        raise
-    finally:
-        reading.cancel()
+    with open(read_end, "rb", buffering=0) as pipe:  # noqa: ASYNC230
+        try:
+            process = await _started(asyncio.create_task(_start(command, this, write_end)))
+        finally:
+            os.close(write_end)
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(_CHUNK)
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), pipe
+        )
+        reading = asyncio.create_task(output.read(reader))
+        try:
+            status = await process.wait()
+            # What the command left running in the background may hold the pipe open for ever.
+            await asyncio.wait({reading}, timeout=_DRAIN_SECONDS)
+        except asyncio.CancelledError:
+            await _end(process)
+            raise
+        finally:
+            reading.cancel()
+            transport.close()
     result: dict[str, Any] = {"exit_status": status, "output": output.text()}
     if output.dropped:
         result["dropped_bytes"] = output.dropped
     return result
 
 
+async def _start(command: str, this: Call, write_end: int) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            "/bin/sh",
+            "-c",
+            command,
+            cwd=this.workspace or None,
+            env={**os.environ, "AXTUI_IDEMPOTENCY_KEY": this.idempotency_key},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise ToolError(f"can't start a command in {this.workspace}: {error}") from None
+
+
+async def _started(starting: asyncio.Task[asyncio.subprocess.Process]) -> Any:
+    """The process; if this is canceled, what it has begun by then is ended too."""
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(ToolError):
+            await _end(await starting)
+        raise
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
-    for number, patience in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, 1.0)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    """End a command with all that it started; who doesn't go when asked to is killed."""
+    try:
+        _signal(process, signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(_TERM_SECONDS):
                 await process.wait()
-            return
+    finally:
+        # The shell may be gone before what it started.
+        _signal(process, signal.SIGKILL)
+
+
+def _signal(process: asyncio.subprocess.Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 class _Output:

@@ -147,8 +147,8 @@ class Conversation:
             summary = summarise(self.state)
             if summary != self.summary:
                 self.summary = append.summary = summary
-        for _, event in sealed:
-            for listener in tuple(self.on_append):
+        for listener in tuple(self.on_append):
+            for _, event in sealed:
                 listener(event)
         return append.commit
 

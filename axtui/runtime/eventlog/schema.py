@@ -146,7 +146,9 @@ def create(path: Path) -> None:
         # Never opened by hand once SQLite has it open: closing it would drop SQLite's locks.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        # A crash may have left a journal behind that has to be played back first.
+        # A crash may have left a journal behind, without which the file may look like anything.
+        if Path(f"{path}-journal").exists():
+            return
         with (
             suppress(sqlite3.OperationalError),
             closing(connect(path, write=False, probe=True)) as c,
