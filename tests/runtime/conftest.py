@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from axtui.agent import Agent
-from axtui.model.codec import event_to_json
+from axtui.model.codec import event_to_json, load_json
 from axtui.model.events import Record, blobs_of
 from axtui.model.fold import is_open, is_waiting
+from axtui.runtime import driver
 from axtui.runtime.config import Config, Policy
 from axtui.runtime.controller import Controller, RunOptions
 from axtui.runtime.eventlog.sqlite import SqliteLog
@@ -65,7 +66,10 @@ class World:
         """The output of the run in flight, once it has completed."""
         state = await self.ended(id)
         assert state.run.state == "completed", state.run
-        return (await self.events(id, "run.completed"))[-1]["data"].get("output")
+        output = state.run.output
+        if output.HasField("blob"):
+            return load_json((await self.log.blob(output.blob.digest)).decode())
+        return load_json(output.text)
 
     async def error(self, id: str = ID) -> pb.Error:
         """The error of the run in flight, once it has failed."""
@@ -184,7 +188,7 @@ MakeWorld = Callable[..., World]
 
 
 @pytest.fixture
-async def make_world() -> AsyncIterator[MakeWorld]:
+async def make_world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeWorld]:
     """Makes worlds of agents, and closes them all."""
     worlds: list[World] = []
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
@@ -197,6 +201,8 @@ async def make_world() -> AsyncIterator[MakeWorld]:
             return worlds[-1]
 
         yield make
+        # What hangs by now is meant to.
+        monkeypatch.setattr(driver, "GRACE_SECONDS", 0.01)
         for world in worlds:
             await world.close()
 

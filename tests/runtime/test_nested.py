@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from axtui.agent import Agent, Context, StepFailed, agent, call
@@ -149,10 +150,8 @@ async def test_private_state_of_a_failed_agent_is_dropped(make_world: MakeWorld)
 
     @agent
     async def caller(ctx: Context) -> list[str]:
-        try:
+        with contextlib.suppress(StepFailed):
             await ctx.agent("spoils", "fail")
-        except StepFailed:
-            pass
         await ctx.agent("spoils")
         return []
 
@@ -191,9 +190,11 @@ async def test_concurrent_calls_of_one_agent_do_not_share_a_state(
 
 
 async def test_what_a_nested_agent_leaves_behind_ends_with_it(make_world: MakeWorld) -> None:
-    gone = asyncio.Event()
+    begun, gone = asyncio.Event(), asyncio.Event()
+    left: list[asyncio.Task[Any]] = []
 
     async def hang() -> None:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -201,7 +202,8 @@ async def test_what_a_nested_agent_leaves_behind_ends_with_it(make_world: MakeWo
 
     @agent
     async def careless(ctx: Context) -> str:
-        asyncio.create_task(ctx.step(hang), name="left behind")
+        left.append(asyncio.create_task(ctx.step(hang)))
+        await ctx.step(begun.wait, name="wait")
         return await ctx.step(work, "x")
 
     @agent

@@ -261,9 +261,7 @@ async def test_a_loser_of_a_race_abandons_its_questions(make_world: MakeWorld) -
     async def races(ctx: Context) -> list[str]:
         asking = asyncio.create_task(ctx.ask("Well?"))
         permitted = asyncio.create_task(ctx.step(work, "x", name="asks first"))
-        await ctx.step(asyncio.sleep, 0)
-        while len(ctx_questions()) < 2:
-            await asyncio.sleep(0)
+        await ctx.step(both_open.wait, name="wait")
         for task in (asking, permitted):
             task.cancel()
         await asyncio.wait({asking, permitted})
@@ -272,11 +270,10 @@ async def test_a_loser_of_a_race_abandons_its_questions(make_world: MakeWorld) -
 
     world = make_world(races, policy=Policy(approve={"asks first": "ask"}))
 
-    def ctx_questions() -> Any:
-        return conversation.state.questions
-
+    both_open = asyncio.Event()
     await world.start(races)
-    conversation = await world.log.conversation(ID)
+    await world.until(lambda state: len(state.questions) == 2)
+    both_open.set()
     assert await world.output() == ["True", "True"]
     answered = await world.events(kind="approval.answered")
     assert [event["data"]["rule"] for event in answered] == ["abandoned", "abandoned"]

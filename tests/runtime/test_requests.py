@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from axtui.agent import Context, agent
 from axtui.runtime.controller import RunOptions
-
 from tests.runtime.conftest import ID, MakeWorld, World
 
 
@@ -40,7 +39,7 @@ async def test_an_answer_answers_one_question(make_world: MakeWorld) -> None:
     assert [question.question for question in questions] == ["second?"]
 
 
-async def test_pause_resume_and_cancel_are_said_once(make_world: MakeWorld) -> None:
+async def test_a_pause_and_a_cancel_are_said_once(make_world: MakeWorld) -> None:
     world = make_world(asker)
     await world.start(asker)
     await world.waiting()

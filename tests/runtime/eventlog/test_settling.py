@@ -11,7 +11,7 @@ from axtui.runtime.eventlog import writer
 from axtui.runtime.eventlog.base import LogError, LogFailed
 from axtui.runtime.eventlog.schema import connect
 
-from .drafts import everything, faults, folded, fork, note, notes, started, write
+from .drafts import everything, faults, folded, fork, note, notes, said, started, write
 
 
 def rows(path):
@@ -174,3 +174,19 @@ async def test_a_state_does_not_fail_when_all_is_purged_between_its_pages(sqlite
     monkeypatch.setattr(module, "apply", meddle)
     assert await reader.state("b", 8) == folded(records[:8])
     connection.close()
+
+
+async def test_a_transcript_is_read_without_the_steps_between(sqlite, monkeypatch):
+    monkeypatch.setattr(writer, "FRESH_EVENTS", 3000)
+    log = sqlite.write()
+    written = await write(log, "a", said("first"), *notes(5000), said("last"))
+    await write(log, "a", said("fresh"))
+    asked = []
+    log._reader._connection.set_trace_callback(asked.append)
+    found = await log.read("a", kinds=["message"], newest_first=True)
+    assert [r.seq for r in found] == [5003, 5002, 1]
+    assert found[-1] == written[0]
+    (statement,) = [each for each in asked if "envelope" in each]
+    with closing(connect(sqlite.path, write=False)) as connection:
+        plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
+    assert "USING INDEX settled_message (number=? AND seq>? AND seq<?)" in plan
