@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from axtui.client import Client
 
 FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 4, 130
+_END_SECONDS = 0.3
 
 
 class Command(Protocol):
@@ -106,13 +107,27 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def run_command(name: str, command: Any, argv: list[str]) -> int:
     """Parse, connect, run; turns every foreseeable error into a line and a status."""
+    runner = asyncio.Runner()
+    hangs = False
+    try:
+        status = _told(runner, name, command, argv)
+    finally:
+        hangs = _hangs(runner)
+    if hangs:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
+
+
+def _told(runner: asyncio.Runner, name: str, command: Any, argv: list[str]) -> int:
     try:
         try:
             args = make_parser(name, command).parse_args(argv)
         except SystemExit:
             # The help was asked for.
             return 0
-        return asyncio.run(_run(command, args))
+        return runner.run(_run(command, args))
     except KeyboardInterrupt:
         return INTERRUPTED
     except (BrokenPipeError, OutputFailed):
@@ -123,6 +138,25 @@ def run_command(name: str, command: Any, argv: list[str]) -> int:
             raise
         report(told.code, told.message, told.hint, as_json=_wants_json(argv))
         return told.status
+
+
+def _hangs(runner: asyncio.Runner) -> bool:
+    """Whether a task takes no notice of being canceled; without one the runner is closed.
+
+    An agent may do as it likes, and whatever was acknowledged is in its log.
+    """
+    tasks = asyncio.all_tasks(runner.get_loop())
+    for task in tasks:
+        task.cancel()
+    if tasks and runner.run(_still_there(tasks)):
+        return True
+    runner.close()
+    return False
+
+
+async def _still_there(tasks: set[asyncio.Task[Any]]) -> bool:
+    _, pending = await asyncio.wait(tasks, timeout=_END_SECONDS)
+    return bool(pending)
 
 
 async def _run(command: Any, args: argparse.Namespace) -> int:

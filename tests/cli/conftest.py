@@ -13,7 +13,7 @@ import pytest
 
 from .harness import Cli
 
-_SAMPLES = ("asker", "chooser", "gate", "hanger", "pair", "talker")
+_SAMPLES = ("asker", "chooser", "gate", "hanger", "pair", "stubborn", "talker")
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC110, ASYNC230, ASYNC240
 
 import asyncio
+import contextlib
 import os
 from pathlib import Path
 
@@ -58,3 +59,17 @@ async def hanger(ctx: Context) -> None:
     os.write(1, b"hanging\n")
     while True:
         pass
+
+
+async def _deaf() -> None:
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+
+
+@agent
+async def stubborn(ctx: Context) -> str:
+    """Leaves a task behind that takes no notice of being canceled."""
+    ctx.state["task"] = asyncio.create_task(_deaf()).get_name()
+    await asyncio.sleep(0)
+    return "done"

@@ -288,6 +288,14 @@ def test_a_signal_ends_what_hangs(samples: Cli) -> None:
     assert "--resume" in err
 
 
+def test_a_task_that_an_agent_leaves_behind_keeps_nobody(samples: Cli) -> None:
+    with samples.started("exec", "--agent", "stubborn", "--input", "") as process:
+        out, err = process.communicate()
+    assert process.returncode == 0
+    assert "done" in out.splitlines()
+    assert err == ""
+
+
 def test_long_output_is_printed_whole(cli: Cli) -> None:
     long = "ä" * 2_000_000
     done = cli.run("exec", "--agent", "echo", "--input", "-", input=long.encode())
