@@ -208,7 +208,9 @@ class Scope:
         self.actor = actor
         self.exec_id = exec_id
         self.time_us = time_us
-        self.task = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
         self._ordinal = 0
         self._branches = 0
         self._random: random.Random | None = None

@@ -148,7 +148,7 @@ def _hangs(runner: asyncio.Runner) -> bool:
     tasks = asyncio.all_tasks(runner.get_loop())
     for task in tasks:
         task.cancel()
-    if tasks and runner.run(_still_there(tasks)):
+    if bool(tasks) and runner.run(_still_there(tasks)):
         return True
     runner.close()
     return False

@@ -162,7 +162,7 @@ class Driver:
             self._request_stop(_Stop("paused"))
         elif event.kind == "run.canceled":
             self._request_stop(_Stop("ended"))
-        elif self._alarm is None:
+        elif self._alarm is None and self.conversation.state.run.limits.timeout_us:
             self._set_alarm()
 
     def _fail(self, code: str, message: str) -> None:

@@ -22,14 +22,14 @@ class StepTimeout(Exception):
     """An attempt took longer than it may, so that nobody knows what it did."""
 
 
-async def run_effect(function: Callable[[], Any], call: Call, timeout: float | None) -> Any:
+async def run_effect(
+    function: Callable[[], Any], call: Call, timeout: float | None, task: asyncio.Task[Any]
+) -> Any:
     """The value of `function()`: awaited in the loop if it is async, else made in a thread.
 
     Raises StepTimeout after `timeout` seconds, CancelledError if and only if somebody has canceled
-    the task that calls, and whatever the function raises.
+    `task`, which is the one that calls, and whatever the function raises.
     """
-    task = asyncio.current_task()
-    assert task is not None
     canceled = task.cancelling()
     token = _call.set(call)
     try:

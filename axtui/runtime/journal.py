@@ -269,8 +269,7 @@ class Journal:
 
     @asynccontextmanager
     async def _asked_for(self, request: Request) -> AsyncIterator[Entry]:
-        task = asyncio.current_task()
-        assert task is not None
+        task = request.scope.task
         if self._recorder.closed:
             await _too_late(task)
         entry = self._history.entries.get(request.key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -48,6 +47,7 @@ class Steps:
         run = recorder.conversation.state.run
         self._owner = f"{recorder.conversation.id}/{run.exec_id}"
         self._workspace = run.workspace
+        self._loop = asyncio.get_running_loop()
         self._abreast = asyncio.Semaphore(MAX_ABREAST)
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -156,12 +156,12 @@ class Steps:
 
     async def _effect(self, request: Request, function: Callable[[], Any], attempt: int) -> Any:
         key = f"{self._owner}/{request.key}"
-        deltas = _Deltas(lambda offset, text: self._show(request, attempt, offset, text))
+        deltas = _Deltas(self._loop, partial(self._show, request, attempt))
         call = Call(key, attempt, self._workspace, deltas.add)
         self._in_flight += 1
         self._idle.clear()
         try:
-            return await run_effect(function, call, request.timeout)
+            return await run_effect(function, call, request.timeout, request.scope.task)
         finally:
             deltas.over = True
             self._in_flight -= 1
@@ -234,18 +234,20 @@ class Steps:
 class _Deltas:
     """Provisional text of one attempt; it may come from the thread of a function."""
 
-    def __init__(self, show: Callable[[int, str], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, show: Callable[[int, str], None]) -> None:
+        self._loop = loop
         self._show = show
         self._offset = 0
-        self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
         self.over = False
 
     def add(self, text: str) -> None:
-        if threading.get_ident() == self._thread:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            if not self.over:
+                self._loop.call_soon_threadsafe(self._add, text)
+        else:
             self._add(text)
-        elif not self.over:
-            self._loop.call_soon_threadsafe(self._add, text)
 
     def _add(self, text: str) -> None:
         if not self.over:

@@ -116,7 +116,7 @@ class Conversation:
             sealed.append((record, event))
         blobs, self._blobs = self._blobs, []
         # An edited event may name blobs of the one that it stands in for.
-        names_blobs = bool(blobs) or any(draft.edited_from for draft in drafts)
+        names_blobs = bool(blobs or drafts[-1].edited_from)
         return self._submit(sealed, head, blobs, names_blobs)
 
     def restore(self, records: Iterable[Record], blobs: Sequence[tuple[bytes, bytes]]) -> Commit:
@@ -135,7 +135,7 @@ class Conversation:
     ) -> Commit:
         rows = [Row(self.id, record, event, names_blobs) for record, event in sealed]
         append = Append(self, rows, head, blobs)
-        was = self.state.run.state, len(self.state.questions)
+        was = self.state.run.state if not self.state.questions else ""
         self._sink.submit(append)
         self.head = head
         for _, event in sealed:
@@ -152,17 +152,11 @@ class Conversation:
                 listener(event)
         return append.commit
 
-    def _may_change_summary(
-        self, was: tuple[str, int], sealed: Sequence[tuple[Record, pb.Event]]
-    ) -> bool:
-        # Nearly all events are of steps, which change nothing that a list shows.
-        state = self.state
-        return (
-            was != (state.run.state, len(state.questions))
-            or bool(state.questions)
-            or self.summary is None
-            or any(not record.kind.startswith("step.") for record, _ in sealed)
-        )
+    def _may_change_summary(self, was: str, sealed: Sequence[tuple[Record, pb.Event]]) -> bool:
+        # Nearly all events are of steps of a run that runs, and change nothing that a list shows.
+        if was != "running" or self.state.questions or self.summary is None:
+            return True
+        return any(not record.kind.startswith("step.") for record, _ in sealed)
 
     def committed(self, append: Append) -> None:
         """For the store: these records are on disk, and may be told."""
