@@ -34,7 +34,7 @@ class LiveRenderer(TextRenderer):
         self._console = Console(
             no_color=not colored(args.no_color), highlight=False, soft_wrap=True
         )
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live: Live | None = None
         self._asking = False
         self._streams: dict[str, str] = {}
 
@@ -62,7 +62,8 @@ class LiveRenderer(TextRenderer):
         if self._asking or status(state) not in ("pending", "running"):
             self.pause()
             return
-        if not self._live.is_started:
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
         self._live.update(self._picture(state), refresh=True)
 
@@ -86,8 +87,10 @@ class LiveRenderer(TextRenderer):
 
     def pause(self) -> None:
         """Take what is going on off the screen."""
-        if self._live.is_started:
+        # One that is started again would take what was printed meanwhile for its own.
+        if self._live is not None:
             self._live.stop()
+            self._live = None
 
     async def ask(self, question: st.Question) -> tuple[str, str] | None:
         """Ask with nothing moving below."""
@@ -102,4 +105,6 @@ class LiveRenderer(TextRenderer):
 def _step_line(step: st.Step, now_us: int) -> str:
     again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
     waits = " waits to try again" if step.state == "retrying" else ""
-    return printable(f"{step.actor}: {step.name}{again}{waits} {took(now_us - step.started_us)}")
+    about = f" {step.preview}" if step.preview not in ("", "[]", "{}", "null") else ""
+    time = took(now_us - step.started_us)
+    return printable(f"{step.actor}: {step.name}{about}{again}{waits} {time}")

@@ -39,7 +39,8 @@ async def run(client: Client, args: argparse.Namespace) -> int:
         if args.output == "json":
             print_json({**found._asdict(), "sound": False})
         else:
-            print_text(f"{found.conversation_id}:{found.seq}: {found.what}")
+            where = f"{found.conversation_id}:{found.seq}" if found.conversation_id else "the store"
+            print_text(f"{where}: {found.what}")
     if args.output == "text":
         print_text(f"sound: {count(sound, 'conversation')}; found: {count(faults, 'fault')}")
     return 1 if faults else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from axtui.model.events import PAYLOAD_TYPES, message_text
+from axtui.model.events import PAYLOAD_TYPES, message_text, text_of
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
@@ -23,6 +23,7 @@ MAX_AGENT_STATES = 256
 MAX_MESSAGES = 8
 EXCERPT_CHARS = 400
 TITLE_CHARS = 80
+PREVIEW_CHARS = 60
 MAX_INT = 2**63 - 1
 
 
@@ -199,6 +200,7 @@ def _step_started(state: st.State, event: pb.Event) -> None:
     step.started_seq = event.seq
     step.started_us = event.time_us
     step.due_us = started.due_us
+    step.preview = text_of(started.arguments)[:PREVIEW_CHARS]
     step.state = "running"
 
 

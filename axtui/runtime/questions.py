@@ -17,6 +17,8 @@ from axtui.v1 import event_pb2 as pb
 # A state holds a bounded number of open questions; who asks more has to wait.
 MAX_OPEN = 100
 
+_ABOUT_CHARS = 120
+
 
 class Questions:
     """The questions of one run, as long as it is driven."""
@@ -62,7 +64,7 @@ class Questions:
         if entry.decision is not None:
             return entry.decision.choice
         text = (
-            f"Step {request.key} ({request.name}) was interrupted and may or may not have taken"
+            f"Step {request.key} ({_about(request)}) was interrupted and may or may not have taken"
             f" effect ({error.message}). Run it again, skip it, or fail?"
         )
         choices = ("retry", "skip", "fail")
@@ -80,7 +82,7 @@ class Questions:
             needed = policy.needs_permission(self._settings, state, request.name, request.effect)
             if not asked and not needed:
                 return None
-            text = f"May {request.scope.actor} run {request.type} {request.name!r}?"
+            text = f"May {request.scope.actor} run the {request.type} {_about(request)}?"
             choices = ("approve", "deny")
             event = await self.put(request, entry.question, "permission", text, choices)
             answer = event.approval_answered
@@ -156,3 +158,10 @@ class Questions:
         if question_id not in self._places:
             self._places[question_id] = asyncio.get_running_loop().create_future()
         return self._places[question_id]
+
+
+def _about(request: Request) -> str:
+    """What is asked about in a few words; the whole of it is the question's detail."""
+    said = request.arguments
+    short = said if len(said) <= _ABOUT_CHARS else said[:_ABOUT_CHARS] + "…"
+    return f"{request.name} {short}" if said not in ("[]", "{}", "null") else request.name

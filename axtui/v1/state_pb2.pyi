@@ -290,6 +290,7 @@ class Step(_message.Message):
     DUE_US_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     RETRY_AT_US_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     type: _builtins.str
     name: _builtins.str
@@ -302,6 +303,8 @@ class Step(_message.Message):
     state: _builtins.str
     """running, retrying or unknown."""
     retry_at_us: _builtins.int
+    preview: _builtins.str
+    """The first characters of its arguments."""
     def __init__(
         self,
         *,
@@ -316,10 +319,11 @@ class Step(_message.Message):
         due_us: _builtins.int = ...,
         state: _builtins.str = ...,
         retry_at_us: _builtins.int = ...,
+        preview: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "attempt", b"attempt", "due_us", b"due_us", "effect", b"effect", "key", b"key", "name", b"name", "retry_at_us", b"retry_at_us", "started_seq", b"started_seq", "started_us", b"started_us", "state", b"state", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "attempt", b"attempt", "due_us", b"due_us", "effect", b"effect", "key", b"key", "name", b"name", "preview", b"preview", "retry_at_us", b"retry_at_us", "started_seq", b"started_seq", "started_us", b"started_us", "state", b"state", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -75,7 +75,7 @@ async def spins(ctx: Context) -> None:
 async def blocks(ctx: Context) -> None:
     """Never gives up the loop: a call that blocks."""
     await ctx.step(effect, name="before")
-    time.sleep(600)
+    time.sleep(600)  # noqa: ASYNC251
 
 
 @agent

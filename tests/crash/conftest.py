@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -16,6 +17,15 @@ T = TypeVar("T")
 U = TypeVar("U")
 # More than there are cores in a small CI machine: the demo mostly waits.
 _SIZE = 3
+# Fifteen seconds' worth of processes may take minutes on a machine that does other things.
+_SECONDS = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        here = Path(__file__).parent in item.path.parents
+        if here and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_SECONDS))
 
 
 class Pool:

@@ -160,8 +160,7 @@ class Disk:
         # A file in a folder whose own name was lost is lost as well. What was there before the
         # trace began has no record.
         return all(
-            str(folder) in names or str(folder) not in self._names
-            for folder in Path(path).parents
+            str(folder) in names or str(folder) not in self._names for folder in Path(path).parents
         )
 
 

@@ -141,7 +141,7 @@ class Job:
     approve: str = "all"
     policy: str = "retry"
     meddle: tuple[str, ...] = ()
-    # How many effects a step has, by key, as a run that nobody disturbs has them.
+    # Its steps say of themselves that they may be repeated.
     idempotent: bool = False
 
     def argv(self) -> list[str]:
@@ -220,7 +220,7 @@ class Trial:
         ended = self.command(*argv, kill=kill)
         self.note(ended)
         self.observe()
-        state = ended.lines[-1].get("state") if ended.lines else None
+        state = ended.lines[-1].get("state", "") if ended.lines else ""
         if not ended.killed and _STATUS.get(state) != ended.status:
             raise Violation(f"status {ended.status} for {state}: {ended.stderr}")
         return ended
@@ -358,12 +358,13 @@ def check_effects(events: Sequence[Event], effects: Counter[str], finished: dict
 
 def finished_seq(events: Sequence[Event], key: str) -> int:
     """Where the outcome of a step is."""
-    return next(
+    seq: int = next(
         event["seq"]
         for event in events
         if event["data"].get("key") == key
         and (event["kind"] == "step.completed" or event["data"].get("next") == "end")
     )
+    return seq
 
 
 def check_decisions(events: Sequence[Event], job: Job) -> None:

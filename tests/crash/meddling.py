@@ -9,14 +9,15 @@ from __future__ import annotations
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from axtui.runtime.eventlog import writer
 from axtui.runtime.eventlog.base import Commit
 from axtui.runtime.eventlog.writer import Writer
 
+T = TypeVar("T")
 _WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
@@ -27,9 +28,7 @@ def apply(names: Iterable[str], before: Callable[[], None], after: Callable[[], 
         pragmas.update(_PRAGMAS.get(name, {}))
         if name in _PATCHES:
             _PATCHES[name]()
-    factory = type(
-        "Observed", (_Observed,), {"pragmas": pragmas, "before": before, "after": after}
-    )
+    factory = type("Observed", (_Observed,), {"pragmas": pragmas, "before": before, "after": after})
     sqlite3.connect = partial(sqlite3.connect, factory=factory)  # type: ignore[assignment]
 
 
@@ -47,18 +46,18 @@ class _Observed(sqlite3.Connection):
         if verb == "PRAGMA" and len(words) > 1 and words[1] in self.pragmas:
             sql = f"PRAGMA {words[1]} = {self.pragmas[words[1]]}"
         if verb == "COMMIT" or (verb in _WRITES and not self.in_transaction):
-            return self._commit(partial(super().execute, sql, *args))
+            return self._committing(partial(super().execute, sql, *args))
         return super().execute(sql, *args)
 
     def executescript(self, script: str) -> sqlite3.Cursor:
         """A script, which is a transaction of its own."""
-        return self._commit(partial(super().executescript, script))
+        return self._committing(partial(super().executescript, script))
 
     def commit(self) -> None:
         """The end of a `with connection`."""
-        self._commit(super().commit)
+        self._committing(super().commit)
 
-    def _commit(self, commit: Callable[[], Any]) -> Any:
+    def _committing(self, commit: Callable[[], T]) -> T:
         type(self).before()
         done = commit()
         type(self).after()
@@ -137,7 +136,7 @@ def _silent() -> None:
     """Whatever was interrupted is done again, whatever the policy says."""
     for name, module in list(sys.modules.items()):
         if name.startswith("axtui.runtime.") and hasattr(module, "HARMLESS"):
-            module.HARMLESS = ("", "readonly", "idempotent")
+            vars(module)["HARMLESS"] = ("", "readonly", "idempotent")
 
 
 def _history() -> Any:
@@ -163,4 +162,3 @@ _PATCHES: dict[str, Callable[[], None]] = {
     "amnesiac": _amnesiac,
     "silent": _silent,
 }
-MUTANTS: Sequence[str] = ("early", "eager", "forgetful", "amnesiac", "silent")

@@ -1,5 +1,5 @@
-/* Preloaded under a process: appends to one trace file what it does to the files below a folder,
- * in the order in which it does it. disk.py reads it.
+/* Preloaded under a process: appends to one trace file what it does to the folder,
+ * and the files below it, in the order in which it does it. disk.py reads it.
  *
  * A write is recorded before it is made and a sync after it has returned, so that the trace never
  * shows something told or done later than it was, nor something durable earlier. */
@@ -49,7 +49,8 @@ __attribute__((constructor)) static void begin(void)
 
 static int is_traced(const char *path)
 {
-    return trace >= 0 && !strncmp(path, root, root_length) && path[root_length] == '/';
+    return trace >= 0 && !strncmp(path, root, root_length) &&
+           (path[root_length] == '/' || !path[root_length]);
 }
 
 static int path_of(int fd, char *path)

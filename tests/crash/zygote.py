@@ -21,10 +21,10 @@ from typing import Any, NoReturn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import meddling
+# Also what a command line would import in its own time.
+import agents  # type: ignore[import-not-found]
+import meddling  # type: ignore[import-not-found]
 
-# What a command line would import in its own time.
-import agents
 import axtui.cli.approve_command
 import axtui.cli.events_command
 import axtui.cli.exec_command

@@ -35,7 +35,7 @@ async def researcher(ctx: Context) -> str:
     """Looks one thing up; the demo's nested agent."""
     speed = float((ctx.config or {}).get("speed", 1))
     await ctx.emit(f"Looking for {ctx.input}.", thought=True)
-    return str(await ctx.tool("look_up", topic=ctx.input, seconds=4 * speed))
+    return str(await ctx.tool("look_up", topic=ctx.input, seconds=7 * speed))
 
 
 @agent
@@ -48,12 +48,12 @@ async def demo(ctx: Context) -> str:
         *(ctx.agent("researcher", topic, {"speed": speed}) for topic in _FINDINGS)
     )
     await ctx.emit("\n".join(f"- {finding}" for finding in findings))
-    await ctx.sleep(2 * speed)
+    await ctx.sleep(3 * speed)
     outline = await ctx.step(
-        partial(_work, 3 * speed), ["The sea", *findings], name="outline", effect="readonly"
+        partial(_work, 6 * speed), ["The sea", *findings], name="outline", effect="readonly"
     )
     if not await ctx.approve("Publish the page?", detail={"lines": len(outline)}):
         return "The page stays in the drawer."
-    await ctx.step(partial(_work, 3 * speed), "published", name="publish")
+    await ctx.step(partial(_work, 6 * speed), "published", name="publish")
     ctx.state["pages"] = ctx.state.get("pages", 0) + 1
     return f"Published. That makes {ctx.state['pages']} in this conversation."
