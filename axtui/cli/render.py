@@ -156,8 +156,9 @@ class TextRenderer:
     async def ask(self, question: st.Question) -> tuple[str, str] | None:
         """The answer of the person at the terminal, asked until it is one; None if he leaves."""
         say(question.question)
-        if question.detail.text not in ("", "null", "[]"):
-            say(f"  {text_of(question.detail)}")
+        detail = text_of(question.detail)
+        if detail not in ("null", "[]") and detail not in question.question:
+            say(f"  {detail}")
         choices = list(question.choices)
         while True:
             answer = await read_line(f"[{'/'.join(choices)}] " if choices else "> ")
