@@ -18,6 +18,7 @@ from axtui.runtime.eventlog.conversation import Append
 from axtui.runtime.eventlog.schema import explain
 
 MAX_BATCH = 2000
+# A large event counts as one for each KiB, so that settling never stalls the queue for long.
 FRESH_EVENTS = 4096
 Job = Callable[[sqlite3.Connection], None]
 Done = Callable[[LogError | None], None]
@@ -180,7 +181,7 @@ def _write(connection: sqlite3.Connection, batch: list[Append]) -> int:
         for number, append in last.items()
     ]
     _insert(connection, "INSERT OR REPLACE INTO heads VALUES", 4, heads)
-    return len(events)
+    return sum(1 + len(event[6] or b"") // 1024 for event in events)
 
 
 def _write_summaries(connection: sqlite3.Connection, appends: dict[int, Append]) -> None:
