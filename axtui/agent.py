@@ -198,7 +198,7 @@ class Scope:
     """A line of an agent in which one thing comes after another, so that steps can be counted.
 
     Every task that an agent starts, and every agent that it calls, is a scope below its own,
-    numbered by first use.
+    numbered in the order of the calls.
     """
 
     __slots__ = ("_branches", "_ordinal", "_random", "actor", "exec_id", "path", "task", "time_us")

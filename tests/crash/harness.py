@@ -55,7 +55,6 @@ class Zygote:
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self._folder = folder
         self._count = 0
-        self.attempts = 0
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "zygote.py")],
             stdin=subprocess.PIPE,
@@ -87,6 +86,9 @@ class Zygote:
         assert self._process.stdout is not None
         self._count += 1
         out, err = (self._folder / f"{self._count}.{kind}" for kind in ("out", "err"))
+        # A child may be killed before it has opened them.
+        out.touch()
+        err.touch()
         request = {
             "argv": list(argv),
             "cwd": str(cwd),

@@ -224,5 +224,6 @@ def test_what_is_told_too_early_is_found(
     pool: Pool, shim: Path, tmp_path: Path, mutant: str
 ) -> None:
     scene = Scene(mutant, replace(SHELL, meddle=(mutant,)))
-    with pytest.raises(Violation, match="acknowledged event"):
+    # Told before its commit, a step may also have begun before it.
+    with pytest.raises(Violation, match="acknowledged event|with 0 intents"):
         _cut_everywhere(pool, shim, tmp_path.resolve(), [scene], 0, _told)
