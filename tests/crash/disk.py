@@ -44,7 +44,7 @@ def read_trace(path: Path) -> Iterator[Record]:
 
 class _Write(NamedTuple):
     offset: int
-    data: bytes | None  # None is a cut at the offset
+    data: bytes | None  # None is a cut at the offset; an offset of -1 is the file's end
 
 
 @dataclass
@@ -172,7 +172,8 @@ def _rename(names: dict[str, int], naming: _Naming) -> None:
 
 
 def _put(content: bytearray, write: _Write) -> None:
-    offset, data = write
+    data = write.data
+    offset = len(content) if write.offset < 0 else write.offset
     if data is None:
         del content[offset:]
         content.extend(bytes(max(0, offset - len(content))))
@@ -184,7 +185,7 @@ def _put(content: bytearray, write: _Write) -> None:
 def _tear(content: bytearray, write: _Write, share: float, chance: random.Random) -> None:
     """Let each sector of a write reach the disk, or not; a few hold garbage."""
     offset, data = write
-    if data is None:
+    if data is None or offset < 0:
         if chance.random() < share:
             _put(content, write)
         return

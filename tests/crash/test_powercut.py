@@ -66,7 +66,7 @@ def _small(job: Job) -> Job:
 
 SHORT = [
     Scene("shell", SHELL),
-    Scene("mixed", _small(MIXED), (Kill("after", 12),)),
+    Scene("mixed-once", _small(MIXED), (Kill("after", 12),)),
 ]
 LONG = [
     Scene("shell-killed", SHELL, (Kill("before", 9), Kill("after", 4))),
@@ -225,5 +225,5 @@ def test_what_is_told_too_early_is_found(
 ) -> None:
     scene = Scene(mutant, replace(SHELL, meddle=(mutant,)))
     # Told before its commit, a step may also have begun before it.
-    with pytest.raises(Violation, match="acknowledged event|with 0 intents"):
+    with pytest.raises(Violation, match=r"acknowledged event|with 0 intents"):
         _cut_everywhere(pool, shim, tmp_path.resolve(), [scene], 0, _told)

@@ -135,11 +135,9 @@ ssize_t write(int fd, const void *data, size_t length)
 {
     char path[PATH_MAX];
     if (path_of(fd, path)) {
-        struct stat found;
-        off_t offset = lseek(fd, 0, SEEK_CUR);
-        if ((fcntl(fd, F_GETFL) & O_APPEND) && !fstat(fd, &found))
-            offset = found.st_size;
-        record('W', path, offset, data, length);
+        /* Where an append ends up is known only once it is made. */
+        int appends = fcntl(fd, F_GETFL) & O_APPEND;
+        record('W', path, appends ? -1 : lseek(fd, 0, SEEK_CUR), data, length);
     }
     return REAL(ssize_t(*)(int, const void *, size_t), "write")(fd, data, length);
 }
