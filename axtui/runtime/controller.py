@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from axtui.model.codec import CodecError, dump_json, message_to_json, payload_from_json
-from axtui.model.events import Draft, payload_of, user_message
+from axtui.model.codec import dump_json
+from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
 from axtui.runtime.config import Config
@@ -21,16 +21,13 @@ from axtui.runtime.driver import Driver, abandoned, interrupted
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import CONTROL_LOG, EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
+from axtui.runtime.forking import fork
 from axtui.runtime.journal import Delta, Services
 from axtui.runtime.registry import Registry
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
 MAX_DELTAS = 1000
-# Others only make sense together with events beside them.
-EDITABLE = frozenset(
-    {"message", "step.completed", "step.failed", "approval.answered", "run.completed"}
-)
 MAX_INPUT = 16 * 1024 * 1024
 
 
@@ -225,31 +222,7 @@ class Controller:
             done = await self.log.conversation(new)
             if await self._done_before(done, request_id) is not None:
                 return done
-        state = await self.log.state(source_id, seq)
-        at, exec_id = state.seq, state.run.exec_id
-        edited: Draft | None = None
-        if edit is not None:
-            if at < 2:
-                raise Refused("usage", "the first event of a conversation can't be edited")
-            edited = await self._edited(source_id, at, edit)
-            at -= 1
-            state = await self.log.state(source_id, at)
-        conversation = await self.log.fork(source_id, at, new)
-        own_id = new_id() if is_open(state) else ""
-        forked = pb.ConversationForked(
-            source_id=source_id,
-            source_seq=at,
-            source_hash=conversation.head.hash,
-            exec_id=own_id,
-        )
-        drafts = [Draft(forked, own_id, "", principal, request_id)]
-        if edited is not None:
-            # A nested agent's id begins with that of its run.
-            within = edited.exec_id.removeprefix(exec_id)
-            here = own_id + within if own_id else edited.exec_id
-            drafts.append(replace(edited, exec_id=here, principal=principal, edited_from=at + 1))
-        await conversation.append(*drafts)
-        return conversation
+        return await fork(self.log, source_id, seq, new, edit, principal, request_id)
 
     async def delete(
         self, conversation_id: str, reason: str, principal: str, request_id: str = ""
@@ -419,21 +392,6 @@ class Controller:
                 active_us=int(budget.seconds * 1e6),
             ),
         )
-
-    async def _edited(self, source_id: str, seq: int, edit: dict[str, Any]) -> Draft:
-        event = (await self.log.read(source_id, after=seq - 1, limit=1))[0].event()
-        payload = payload_of(event)
-        if payload is None or event.kind not in EDITABLE:
-            raise Refused(
-                "usage",
-                f"event {seq} ({event.kind}) has nothing that can be edited",
-                f"what can be is {', '.join(sorted(EDITABLE))}",
-            )
-        try:
-            changed = payload_from_json(event.kind, {**message_to_json(payload), **edit})
-        except CodecError as error:
-            raise Refused("usage", f"--edit doesn't fit event {seq}: {error}") from None
-        return Draft(changed, event.exec_id, event.actor)
 
 
 def _refuse_unfit_id(conversation_id: str) -> None:
