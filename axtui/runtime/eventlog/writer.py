@@ -38,7 +38,7 @@ class Writer:
         self._path = path
         self._epoch = epoch
         self._done = done
-        self._inode = _inode(path)
+        self._file = self._look()
         self._failed: LogError | None = None
         self._fresh = 0
         self._queue: SimpleQueue[list[Append] | tuple[Job, Done] | None] = SimpleQueue()
@@ -99,7 +99,9 @@ class Writer:
             self._check_epoch()
             job(connection)
             connection.execute("COMMIT")
-            # A file that is gone still takes writes; they must not be acknowledged.
+            # A file that is gone still takes writes; they must not be acknowledged. Its size may
+            # be another by now, for a checkpoint gives back what was purged.
+            self._file = (*self._file[:2], 0)
             self._check_file()
         except LogFailed as error:
             return error
@@ -128,19 +130,21 @@ class Writer:
             )
 
     def _check_file(self) -> None:
-        if _inode(self._path) != self._inode:
+        found = self._look()
+        if found[:2] != self._file[:2] or found[2] < self._file[2]:
             raise LogFailed(
-                f"{self._path} was deleted or replaced while it was being written",
+                f"{self._path} was deleted, replaced or cut while it was being written",
                 "restore it; what was acknowledged is in the old file only",
             )
+        self._file = found
 
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    def _look(self) -> tuple[int, int, int]:
+        """Device, inode and size of the file; zeros if it is gone."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return 0, 0, 0
+        return found.st_dev, found.st_ino, found.st_size
 
 
 def settle(connection: sqlite3.Connection) -> None:
