@@ -15,8 +15,8 @@ from typing import Any
 from axtui.cli.control import resume_command
 from axtui.cli.output import say
 
-# The promise is two seconds; a run that is paused takes up to 1.5 of them.
-_LIMIT_SECONDS = 1.85
+# The promise is two seconds; a run that is paused takes up to 1.3 of them.
+_LIMIT_SECONDS = 1.6
 
 
 class Interrupt:

@@ -23,7 +23,7 @@ from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
 # How long a paused run waits for its steps in flight, and an agent may take to clean up.
-GRACE_SECONDS = 1.2
+GRACE_SECONDS = 1.0
 CLEANUP_SECONDS = 0.3
 
 
