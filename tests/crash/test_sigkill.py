@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,11 +79,13 @@ def _kill_everywhere(pool: Pool, folder: _Folder, job: Job) -> list[Trial]:
         trial = Trial(zygote, folder(f"{kill.when}{kill.commit}"), job)
         return _finish_as(undisturbed, trial, [kill])
 
-    kills = _boundaries(undisturbed)
-    trials = pool.map(one, kills)
-    # Only if the last of them came too late was every commit tried.
-    assert not trials[-1].kills
-    assert sum(trial.kills for trial in trials) >= 2 * (undisturbed.commits - _MORE)
+    trials = pool.map(one, _boundaries(undisturbed))
+    # Steps abreast share commits or not, as it happens. Only if the last kill came too late was
+    # every commit tried.
+    later = count(undisturbed.commits + _MORE)
+    while trials[-1].kills:
+        trials += pool.map(one, [Kill("after", next(later))])
+    assert sum(trial.kills for trial in trials) >= undisturbed.commits
     return trials
 
 

@@ -452,7 +452,7 @@ async def _replays(world: World, program: Program, events: int, output: Any) -> 
 async def test_an_agent_that_waits_for_what_never_comes_again_is_told(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay, "STUCK_SECONDS", 0.05)
+    monkeypatch.setattr(replay, "STUCK_SECONDS", 0.5)
 
     def branches(count: int) -> Callable[[Context], Any]:
         async def body(ctx: Context) -> list[str]:

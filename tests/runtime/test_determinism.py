@@ -90,24 +90,24 @@ async def test_chance_differs_between_runs_and_branches(make_world: MakeWorld) -
     assert len({*await world.run(rolls), *await world.run(rolls)}) == 6
 
 
-async def test_a_timer_survives_a_restart_and_does_not_begin_anew(make_world: MakeWorld) -> None:
+async def test_a_timer_survives_a_restart_and_does_not_begin_anew(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     @agent
     async def sleeps(ctx: Context) -> None:
-        await ctx.sleep(0.15)
+        await ctx.sleep(3600)
 
     world = make_world(sleeps)
     await world.start(sleeps)
     await world.until(lambda state: state.open_steps)
-    begun = time.monotonic()
     copy = await world.copy()
-    await asyncio.sleep(0.1)
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 3601 * 10**9)
+    # An hour later it is over at once; begun anew it would take another.
     await copy.resume()
     await copy.output()
-    assert time.monotonic() - begun < 0.24
-    started, completed = [
-        record.event() for record in await copy.records() if record.kind.startswith("step")
-    ]
-    assert completed.time_us >= started.step_started.due_us
+    kinds = [record.kind for record in await copy.records() if record.kind.startswith("step")]
+    assert kinds == ["step.started", "step.completed"]
 
 
 @pytest.mark.parametrize("seconds", [-5, 0, 1e-9])
@@ -269,7 +269,7 @@ async def test_an_agent_that_hangs_before_its_first_recorded_step_is_stuck(
         await asyncio.Event().wait()
         return []
 
-    monkeypatch.setattr(replay, "STUCK_SECONDS", 0.03)
+    monkeypatch.setattr(replay, "STUCK_SECONDS", 0.5)
     world = await run_old(make_world)
     copy = await edit(world, hangs, 4)
     assert "asked for nothing there" in (await copy.error()).message

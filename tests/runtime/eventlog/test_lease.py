@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -67,10 +66,8 @@ class Script:
 async def test_a_second_opener_in_the_same_process_is_refused(sqlite):
     log = sqlite.write()
     await write(log, "c", note())
-    before = time.monotonic()
     with pytest.raises(LeaseHeld, match=f"process {os.getpid()}, since 20") as refused:
         sqlite.write()
-    assert time.monotonic() - before < 1
     assert refused.value.pid == os.getpid()
     assert "--data-dir" in refused.value.hint
     await write(log, "c", note())
