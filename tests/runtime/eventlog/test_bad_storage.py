@@ -196,7 +196,8 @@ sys.path.insert(0, sys.argv[1])
 from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.sqlite import SqliteLog
 async def main(path):
-    # Imported already: he may not read our checkout.
+    # Imported already: he may not read our checkout, nor Python where it is under our home.
+    path.as_uri()
     await (await asyncio.to_thread(lambda: asyncio.sleep(0)))
     os.setgid(65534)
     os.setuid(65534)
