@@ -36,6 +36,9 @@ _CONFIG = """\
 #  budget:
 #    steps: 10000
 #    seconds: 24h
+#  # Environment variables whose values are redacted wherever they turn up. This takes the place of
+#  # the default: *API_KEY, *TOKEN, *SECRET*, *PASSWORD* and the like.
+#  redact: ["*TOKEN", "DATABASE_URL"]
 """
 _AGENT = '''\
 """An agent for axtui."""

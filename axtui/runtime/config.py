@@ -16,6 +16,10 @@ Verdict = Literal["allow", "ask", "deny"]
 MAX_SECONDS = 36_500 * 86_400.0
 MAX_STEPS = 1_000_000_000
 MAX_AGENT_ID = 128
+SECRET_VARIABLES = (
+    *("*API_KEY", "*APIKEY", "*ACCESS_KEY", "*PRIVATE_KEY*", "*SECRET*", "*TOKEN"),
+    *("*PASSWORD*", "*PASSWD", "*PASSPHRASE*", "*CREDENTIALS"),
+)
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -91,6 +95,12 @@ def _reference(value: Any) -> str:
     return str(value)
 
 
+def _variables(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[\w*?\[\]!-]{1,128}", value, re.ASCII):
+        raise ValueError
+    return value
+
+
 def _file_path(value: Any) -> str:
     path = os.path.expanduser(value) if isinstance(value, str) else ""
     if not path or path.startswith("~") or "\0" in path:
@@ -105,6 +115,9 @@ Steps = Annotated[int, _Check(f"a whole number from 1 to {MAX_STEPS}", _steps)]
 AgentId = Annotated[str, _Check(f"text without spaces, 1 to {MAX_AGENT_ID} characters", _agent_id)]
 PythonName = Annotated[str, _Check("text of the form 'module:object'", _reference)]
 FilePath = Annotated[str, _Check("the path of a file", _file_path)]
+VariableGlob = Annotated[
+    str, _Check("the name of an environment variable, with * for any part of it", _variables)
+]
 
 
 class _Section:
@@ -149,10 +162,14 @@ class Budget(_Section):
 
 @dataclass(frozen=True)
 class Policy(_Section):
-    """`approve` gives the verdict for each glob over tool and step names, in the file's order."""
+    """`approve` gives the verdict for each glob over tool and step names, in the file's order.
+    `redact` has globs over the names of environment variables, in any case: their values are
+    shown nowhere.
+    """
 
     approve: Mapping[str, Verdict] = field(default_factory=dict)
     budget: Budget = Budget()
+    redact: tuple[VariableGlob, ...] = SECRET_VARIABLES
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ MAX_VALUES = 10_000
 
 _LATER = {
     *("server", "models", "planner", "tools", "skills", "environment", "telemetry"),
-    *("eventlog.postgres", "policy.redact", "policy.budget.tokens", "policy.budget.cost_usd"),
+    *("eventlog.postgres", "policy.budget.tokens", "policy.budget.cost_usd"),
     *("agents.address", "agents.command", "agents.protocol", "agents.isolation"),
 }
 _READ_OF_AX = ("eventlog", "sqlite", "filename")

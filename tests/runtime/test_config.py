@@ -24,6 +24,7 @@ agents:
 policy:
   approve: {"bash*": ask, read: allow, rm: deny}
   budget: {steps: "${STEPS}", seconds: 5m}
+  redact: ["*_KEY", DB_URL]
 """
 
 
@@ -149,6 +150,7 @@ class TestWhatAFileMaySay:
         assert config.policy.approve == {"bash*": "ask", "read": "allow", "rm": "deny"}
         assert list(config.policy.approve) == ["bash*", "read", "rm"]
         assert config.policy.budget == Budget(steps=7, seconds=300)
+        assert config.policy.redact == ("*_KEY", "DB_URL")
 
     @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "\ufeff", "~", "{}"])
     def test_an_empty_file_is_the_defaults(self, folder: Path, text: str) -> None:
@@ -254,6 +256,7 @@ class TestMistakes:
             ("policy: {budget: {seconds: .inf}}", "1:28: expected a number of seconds above"),
             ("policy: {budget: {seconds: 0}}", "1:28: expected a number of seconds above zero"),
             ("eventlog: {sqlite: {filename: ''}}", "1:31: expected the path of a file"),
+            ("policy: {redact: [A B]}", "1:19: expected the name of an environment variable"),
             ("eventlog: {sqlite: {filename: ~nobody-here/x}}", "1:31: expected the path of a"),
             ("agents: [{id: a b, python: m:f}]", "1:15: expected text without spaces"),
             ("zzz: 1", "1:1: unknown key 'zzz'; known here: eventlog, agents, policy"),
