@@ -28,6 +28,16 @@ _CONFIG = """\
 #    description: greets
 #    timeout: 10m                  # of running time; waiting for a person doesn't count
 
+# Servers of tools, which speak MCP. Agents call a tool by SERVER.TOOL.
+#tools:
+#  time:
+#    command: [mcp-server-time]    # a program, or else `url: "https://…/mcp"`
+#    env: {EXAMPLE: "text"}        # beside PATH, HOME and the like; a url has `headers` instead
+#    approve: {"*": ask}           # allow, ask or deny, by the names that the server has
+#    readonly: ["get_*"]           # which tools are so; without it, those the server says are
+#    idempotent: ["convert_*"]     # likewise
+#    timeout: 1m                   # of one call
+
 #policy:
 #  # For tools and steps by name: allow, ask or deny. The first pattern that fits holds.
 #  approve:

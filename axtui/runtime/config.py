@@ -20,6 +20,7 @@ SECRET_VARIABLES = (
     *("*API_KEY", "*APIKEY", "*ACCESS_KEY", "*PRIVATE_KEY*", "*SECRET*", "*TOKEN"),
     *("*PASSWORD*", "*PASSWD", "*PASSPHRASE*", "*CREDENTIALS"),
 )
+MAX_OUTPUT = 1 << 24
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -88,6 +89,19 @@ def _agent_id(value: Any) -> str:
     return value
 
 
+def _server_name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch("[A-Za-z0-9_-]{1,64}", value):
+        raise ValueError
+    return value
+
+
+def _output(value: Any) -> int:
+    characters = int(str(value))
+    if not 1 <= characters <= MAX_OUTPUT:
+        raise ValueError
+    return characters
+
+
 def _reference(value: Any) -> str:
     module, _, name = str(value).partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
@@ -113,6 +127,10 @@ Seconds = Annotated[
 ]
 Steps = Annotated[int, _Check(f"a whole number from 1 to {MAX_STEPS}", _steps)]
 AgentId = Annotated[str, _Check(f"text without spaces, 1 to {MAX_AGENT_ID} characters", _agent_id)]
+ServerName = Annotated[
+    str, _Check("a name of letters, digits, '-' and '_', 1 to 64 characters", _server_name)
+]
+Characters = Annotated[int, _Check(f"a whole number from 1 to {MAX_OUTPUT}", _output)]
 PythonName = Annotated[str, _Check("text of the form 'module:object'", _reference)]
 FilePath = Annotated[str, _Check("the path of a file", _file_path)]
 VariableGlob = Annotated[
@@ -151,6 +169,52 @@ class Agent(_Section):
 
 
 @dataclass(frozen=True)
+class OAuth(_Section):
+    """Client credentials for the `url` of a tool server. The secret is the value of the variable
+    `client_secret_env`, and `issuer` is the one authorization server that is told it.
+    """
+
+    client_id: str
+    client_secret_env: str
+    issuer: str
+    scope: str | None = None
+
+
+@dataclass(frozen=True)
+class ToolServer(_Section):
+    """A server of tools: a `command` that speaks MCP over its input and output, or a `url`.
+
+    A relative `cwd` counts from the workspace. All patterns are globs over the names that the
+    server gives its tools. `approve` gives the verdict for each, in the file's order; `readonly`
+    and `idempotent` are the tools that are so, and where they are given the server's own hints
+    don't count. `timeout` is of one call, in seconds; `max_output` of one result's text, in
+    characters.
+    """
+
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: FilePath | None = None
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    oauth: OAuth | None = None
+    approve: Mapping[str, Verdict] = field(default_factory=dict)
+    readonly: tuple[str, ...] | None = None
+    idempotent: tuple[str, ...] | None = None
+    timeout: Seconds | None = None
+    max_output: Characters = 1 << 20
+
+    def __post_init__(self) -> None:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("either 'command' or 'url'")
+        if self.command and (self.headers or self.oauth):
+            raise ValueError("'headers' and 'oauth' only beside 'url'")
+        if self.url and (self.env or self.cwd):
+            raise ValueError("'env' and 'cwd' only beside 'command'")
+        if self.url and not re.match("https?://[^/]", self.url):
+            raise ValueError("a 'url' that begins with http:// or https://")
+
+
+@dataclass(frozen=True)
 class Budget(_Section):
     """What one run may use before it waits for a person to grant more. `seconds` counts only
     while the run is running.
@@ -178,6 +242,7 @@ class Settings(_Section):
 
     eventlog: EventLog = EventLog()
     agents: tuple[Agent, ...] = ()
+    tools: Mapping[ServerName, ToolServer] = field(default_factory=dict)
     policy: Policy = Policy()
 
 

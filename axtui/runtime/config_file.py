@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 from axtui.runtime.config import Config, Settings
@@ -20,7 +21,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
 _LATER = {
-    *("server", "models", "planner", "tools", "skills", "environment", "telemetry"),
+    *("server", "models", "planner", "skills", "environment", "telemetry"),
     *("eventlog.postgres", "policy.budget.tokens", "policy.budget.cost_usd"),
     *("agents.address", "agents.command", "agents.protocol", "agents.isolation"),
 }
@@ -281,9 +282,11 @@ class _Document:
         elif kind == "missing":
             self._add(self._values[at[:-1]], f"{at[-1]!r} is missing{_inside(at)}; add it")
         elif detail["input"] is not _BAD:
+            of_key = at[-1:] == ("[key]",)
             while at not in self._values:
                 at = at[:-1]
-            node, context = self._values[at], detail.get("ctx", {})
+            node = self._keys[at] if of_key else self._values[at]
+            context = detail.get("ctx", {})
             expected = _EXPECTED.get(kind) or context.get("expected") or context.get("error")
             problem = f"expected {expected}" if expected else detail["msg"]
             self._add(node, f"{problem}, got {_shown(node)}")
@@ -301,8 +304,12 @@ def _known(at: _At) -> list[str]:
     """The keys of the section at `at`; none if there is no such section."""
     kind: Any = Settings
     for part in at:
-        items = get_args(kind)[:1] or (None,)
-        kind = items[0] if isinstance(part, int) else get_type_hints(kind).get(part)
+        if is_dataclass(kind):
+            kind = get_type_hints(kind).get(str(part))
+        else:
+            kind = (get_args(kind) or (None,))[0 if isinstance(part, int) else -1]
+        if isinstance(kind, UnionType):
+            kind = get_args(kind)[0]
     return [field.name for field in fields(kind)] if is_dataclass(kind) else []
 
 

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from axtui.runtime.config import MAX_SECONDS, Agent, Budget, Config, parse_duration
+from axtui.runtime.config import (
+    MAX_SECONDS,
+    Agent,
+    Budget,
+    Config,
+    OAuth,
+    ToolServer,
+    parse_duration,
+)
 from axtui.runtime.config_file import MAX_BYTES, ConfigError, load
 
 FULL = """\
@@ -21,6 +29,20 @@ agents:
     python: my.agents:writer
     timeout: 1h30m
   - {id: reader, python: "my.agents:Reader.main", timeout: 2.5}
+tools:
+  git:
+    command: [mcp-server-git, --repository, "${REPO:-.}"]
+    env: {TOKEN: secret}
+    cwd: ~/work
+    approve: {"*": ask}
+    readonly: [git_log, "git_show*"]
+    idempotent: []
+    timeout: 1m
+    max_output: 5000
+  far:
+    url: https://example.org/mcp
+    headers: {Authorization: Bearer x}
+    oauth: {client_id: me, client_secret_env: SECRET, issuer: "https://example.org"}
 policy:
   approve: {"bash*": ask, read: allow, rm: deny}
   budget: {steps: "${STEPS}", seconds: 5m}
@@ -147,6 +169,23 @@ class TestWhatAFileMaySay:
         config = read(folder, FULL, STEPS="7")
         writer = Agent("writer", "my.agents:writer", "Writes for everyone, for $5", 5400.0)
         assert config.agents == (writer, Agent("reader", "my.agents:Reader.main", timeout=2.5))
+        assert config.tools == {
+            "git": ToolServer(
+                command=("mcp-server-git", "--repository", "."),
+                env={"TOKEN": "secret"},
+                cwd=str(Path.home() / "work"),
+                approve={"*": "ask"},
+                readonly=("git_log", "git_show*"),
+                idempotent=(),
+                timeout=60,
+                max_output=5000,
+            ),
+            "far": ToolServer(
+                url="https://example.org/mcp",
+                headers={"Authorization": "Bearer x"},
+                oauth=OAuth("me", "SECRET", "https://example.org"),
+            ),
+        }
         assert config.policy.approve == {"bash*": "ask", "read": "allow", "rm": "deny"}
         assert list(config.policy.approve) == ["bash*", "read", "rm"]
         assert config.policy.budget == Budget(steps=7, seconds=300)
@@ -259,7 +298,7 @@ class TestMistakes:
             ("policy: {redact: [A B]}", "1:19: expected the name of an environment variable"),
             ("eventlog: {sqlite: {filename: ~nobody-here/x}}", "1:31: expected the path of a"),
             ("agents: [{id: a b, python: m:f}]", "1:15: expected text without spaces"),
-            ("zzz: 1", "1:1: unknown key 'zzz'; known here: eventlog, agents, policy"),
+            ("zzz: 1", "1:1: unknown key 'zzz'; known here: eventlog, agents, tools, policy"),
             ("agents: !secret x", "1:9: the tag '!secret' is not supported; remove it"),
             ("<<: {agents: []}", "1:1: merge keys are not supported"),
             ("? [a]\n: 1", "1:3: a key has to be text"),
@@ -286,6 +325,35 @@ class TestMistakes:
         assert problem in found[0]
         assert re.match(r"axtui\.yaml:\d+:\d+: ", found[0])
 
+    def test_of_tools_all_at_once(self, folder: Path) -> None:
+        text = (
+            "tools:\n"
+            "  time: {command: [mcp-server-time, 5], env: {A: 1}, comand: x}\n"
+            "  'not a name': {command: [a]}\n"
+            "  both: {command: [a], url: 'http://x'}\n"
+            "  none: {}\n"
+            "  ftp: {url: 'ftp://x'}\n"
+            "  web: {url: 'http://x', approve: {'*': maybe}, oauth: {client_id: a, isuer: b}}\n"
+            "  mixed: {command: [a], headers: {A: b}}\n"
+            "  number: {command: [a], max_output: 0}\n"
+        )
+        name = "a name of letters, digits, '-' and '_', 1 to 64 characters"
+        assert problems(folder, text) == [
+            "axtui.yaml:2:37: expected text, got the number 5",
+            "axtui.yaml:2:50: expected text, got the number 1",
+            "axtui.yaml:2:54: unknown key 'comand' in tools.time; did you mean 'command'?",
+            f"axtui.yaml:3:3: expected {name}, got the text 'not a name'",
+            "axtui.yaml:4:9: expected either 'command' or 'url', got a mapping",
+            "axtui.yaml:5:9: expected either 'command' or 'url', got a mapping",
+            "axtui.yaml:6:8: expected a 'url' that begins with http:// or https://, got a mapping",
+            "axtui.yaml:7:41: expected 'allow', 'ask' or 'deny', got the text 'maybe'",
+            "axtui.yaml:7:56: 'client_secret_env' is missing in tools.web.oauth; add it",
+            "axtui.yaml:7:56: 'issuer' is missing in tools.web.oauth; add it",
+            "axtui.yaml:7:71: unknown key 'isuer' in tools.web.oauth; did you mean 'issuer'?",
+            "axtui.yaml:8:10: expected 'headers' and 'oauth' only beside 'url', got a mapping",
+            "axtui.yaml:9:38: expected a whole number from 1 to 16777216, got the number 0",
+        ]
+
     def test_an_alias_bomb_is_refused(self, folder: Path) -> None:
         ten = ", ".join(["*{0}"] * 10)
         levels = [f"{new}: &{new} [{ten.format(old)}]" for old, new in pairwise("abcde")]
@@ -297,7 +365,7 @@ class TestMistakes:
         assert problems(folder, text) == [
             "axtui.yaml:3:12: the variable A is not set; set it or write ${A:-default}",
             "axtui.yaml:4:14: the variable B is not set; set it or write ${B:-default}",
-            "axtui.yaml:5:1: unknown key 'modles'; known here: eventlog, agents, policy",
+            "axtui.yaml:5:1: unknown key 'modles'; known here: eventlog, agents, tools, policy",
             "axtui.yaml:5:9: '${' names no variable; write ${NAME}, ${NAME:-default} or $$ for $",
         ]
 
