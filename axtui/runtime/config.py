@@ -15,6 +15,8 @@ Verdict = Literal["allow", "ask", "deny"]
 
 MAX_SECONDS = 36_500 * 86_400.0
 MAX_STEPS = 1_000_000_000
+MAX_TOKENS = 1_000_000_000_000
+MAX_DOLLARS = 1_000_000.0
 MAX_AGENT_ID = 128
 SECRET_VARIABLES = (
     *("*API_KEY", "*APIKEY", "*ACCESS_KEY", "*PRIVATE_KEY*", "*SECRET*", "*TOKEN"),
@@ -81,6 +83,20 @@ def _steps(value: Any) -> int:
     return steps
 
 
+def _tokens(value: Any) -> int:
+    tokens = int(str(value))
+    if not 1 <= tokens <= MAX_TOKENS:
+        raise ValueError
+    return tokens
+
+
+def _dollars(value: Any) -> float:
+    dollars = float(str(value))
+    if not 0 < dollars <= MAX_DOLLARS:
+        raise ValueError
+    return dollars
+
+
 def _agent_id(value: Any) -> str:
     if not isinstance(value, str) or value.split() != [value] or not value.isprintable():
         raise ValueError
@@ -122,10 +138,32 @@ def _file_path(value: Any) -> str:
     return path
 
 
+def _model(value: Any) -> str:
+    provider, _, name = str(value).partition(":")
+    if not isinstance(value, str) or not provider or not name or value.split() != [value]:
+        raise ValueError
+    return value
+
+
+def _url(value: Any) -> str:
+    scheme, _, rest = str(value).partition("://")
+    if scheme not in ("http", "https") or not rest or str(value).split() != [value]:
+        raise ValueError
+    return str(value)
+
+
+def _variable(value: Any) -> str:
+    if not isinstance(value, str) or not value.isascii() or not value.isidentifier():
+        raise ValueError
+    return value
+
+
 Seconds = Annotated[
     float, _Check("a number of seconds above zero or a duration such as '90s' or '1h30m'", _seconds)
 ]
 Steps = Annotated[int, _Check(f"a whole number from 1 to {MAX_STEPS}", _steps)]
+Tokens = Annotated[int, _Check(f"a whole number from 1 to {MAX_TOKENS}", _tokens)]
+Dollars = Annotated[float, _Check(f"a number above zero, at most {MAX_DOLLARS:.0f}", _dollars)]
 AgentId = Annotated[str, _Check(f"text without spaces, 1 to {MAX_AGENT_ID} characters", _agent_id)]
 ServerName = Annotated[
     str, _Check("a name of letters, digits, '-' and '_', 1 to 64 characters", _server_name)
@@ -136,6 +174,9 @@ FilePath = Annotated[str, _Check("the path of a file", _file_path)]
 VariableGlob = Annotated[
     str, _Check("the name of an environment variable, with * for any part of it", _variables)
 ]
+ModelName = Annotated[str, _Check("text of the form 'provider:model'", _model)]
+Url = Annotated[str, _Check("a URL that begins with http:// or https://", _url)]
+VariableName = Annotated[str, _Check("the name of an environment variable", _variable)]
 
 
 class _Section:
@@ -154,6 +195,28 @@ class EventLog(_Section):
     """Where events are stored."""
 
     sqlite: Sqlite = Sqlite()
+
+
+@dataclass(frozen=True)
+class ModelProvider(_Section):
+    """Where models are called. `kind` is what is spoken there, `openai` meaning the chat
+    completions that most servers offer; `key_env` names the variable that holds the key, None
+    meaning that none is needed. Of a provider that is built in, what is None stays as it is.
+    """
+
+    kind: Literal["openai", "anthropic", "gemini"] | None = None
+    base_url: Url | None = None
+    key_env: VariableName | None = None
+
+
+@dataclass(frozen=True)
+class Models(_Section):
+    """Which models can be called. `default`, as "provider:model", is the one that is used where
+    nobody names one; None leaves the choice to the keys that are there.
+    """
+
+    default: ModelName | None = None
+    providers: Mapping[str, ModelProvider] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -215,13 +278,31 @@ class ToolServer(_Section):
 
 
 @dataclass(frozen=True)
+class Planner(_Section):
+    """How the agents that ask a model by themselves are set up. `model` is "provider:model",
+    `timeout` is of one call of it, `max_steps` are its turns before a person is asked whether to
+    go on, and `history_chars` how long the history gets before its older part is summed up; where
+    nothing is said, what the agent thinks right.
+    """
+
+    model: str | None = None
+    system_prompt: str | None = None
+    max_steps: Steps | None = None
+    timeout: Seconds | None = None
+    history_chars: Steps | None = None
+
+
+@dataclass(frozen=True)
 class Budget(_Section):
     """What one run may use before it waits for a person to grant more. `seconds` counts only
-    while the run is running.
+    while the run is running; `tokens` are those that models read and write, `cost_usd` is by list
+    prices, and 0 is no limit for both.
     """
 
     steps: Steps = 10_000
     seconds: Seconds = 86_400.0
+    tokens: Tokens = 0
+    cost_usd: Dollars = 0.0
 
 
 @dataclass(frozen=True)
@@ -241,6 +322,8 @@ class Settings(_Section):
     """All that a file can say."""
 
     eventlog: EventLog = EventLog()
+    planner: Planner = Planner()
+    models: Models = Models()
     agents: tuple[Agent, ...] = ()
     tools: Mapping[ServerName, ToolServer] = field(default_factory=dict)
     policy: Policy = Policy()

@@ -138,6 +138,10 @@ class History:
         entry = self._questions.pop(answer.id, None)
         if entry is None or entry.question is None:
             return
+        if entry.question.type == "elicitation":
+            # What a tool asked is gone with the call that it asked it in.
+            entry.question = None
+            return
         own = entry.question.type not in ("permission", "interrupted")
         if own or answer.rule == ABANDONED:
             self._outcome(entry, answer, event)

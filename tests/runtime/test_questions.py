@@ -188,7 +188,7 @@ async def uses(ctx: Context) -> list[Any]:
     return found
 
 
-DENIED = "denied: the policy forbids it"
+DENIED = "denied: the policy forbids it (policy.approve {!r}: deny)"
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ DENIED = "denied: the policy forbids it"
     [
         ("policy", {}, ["approval"], ["seen", "x", True]),
         ("policy", {"wri*": "ask"}, ["permission", "approval"], ["seen", "x", True]),
-        ("policy", {"write": "deny"}, ["approval"], ["seen", DENIED, True]),
-        ("policy", {"write": "allow", "*": "deny"}, ["approval"], [DENIED, "x", True]),
+        ("policy", {"write": "deny"}, ["approval"], ["seen", DENIED.format("write"), True]),
+        ("policy", {"write": "allow", "*": "deny"}, ["approval"], [DENIED.format("*"), "x", True]),
         ("ask", {}, ["permission", "approval"], ["seen", "x", True]),
         ("ask", {"look": "ask"}, ["permission", "permission", "approval"], ["seen", "x", True]),
         ("all", {"*": "deny"}, [], ["seen", "x", True]),
