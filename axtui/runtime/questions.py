@@ -13,6 +13,7 @@ from axtui.runtime.history import ABANDONED, Entry
 from axtui.runtime.recorder import Recorder
 from axtui.runtime.replay import Place, Replay
 from axtui.v1 import event_pb2 as pb
+from axtui.v1 import state_pb2 as st
 
 # A state holds a bounded number of open questions; who asks more has to wait.
 MAX_OPEN = 100
@@ -92,11 +93,14 @@ class Questions:
 
     async def within_budget(self, request: Request) -> None:
         """Ask for more once the run has used up what it was given."""
-        run = self._recorder.conversation.state.run
-        while run.limits.steps and run.steps >= run.limits.steps:
+        while (run := self._run).limits.steps and run.steps >= run.limits.steps:
             await self._ask_for_more(request, "steps", f"{run.steps} steps")
-        while run.limits.active_us and run.active_us >= run.limits.active_us:
+        while (run := self._run).limits.active_us and run.active_us >= run.limits.active_us:
             await self._ask_for_more(request, "seconds", f"{run.active_us / 1e6:.0f} s")
+
+    @property
+    def _run(self) -> st.Run:
+        return self._recorder.conversation.state.run
 
     async def _ask_for_more(self, request: Request, limit: str, used: str) -> None:
         questions = self._recorder.conversation.state.questions.values()
