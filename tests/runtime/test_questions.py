@@ -336,6 +336,18 @@ async def test_a_budget_that_is_not_granted_fails_the_run(make_world: MakeWorld)
     assert (await copy.kinds()).count("approval.requested") == 1
 
 
+async def test_more_budget_is_seen_whatever_the_state_is_kept_in(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("axtui.runtime.eventlog.conversation.KEYFRAME_EVERY", 1)
+    world = make_world(counts, policy=Policy(budget=Budget(steps=2)))
+    await world.start(counts)
+    await world.waiting()
+    await world.answer("more", always=True)
+    assert await world.output() == 5
+    assert (await world.kinds()).count("approval.requested") == 2
+
+
 async def test_steps_abreast_ask_for_their_budget_once(make_world: MakeWorld) -> None:
     @agent
     async def wide(ctx: Context) -> int:
