@@ -28,6 +28,10 @@ _CONFIG = """\
 #    description: greets
 #    timeout: 10m                  # of running time; waiting for a person doesn't count
 
+# Where Agent Skills are, beside .axtui/skills and .agents/skills here and in your home folder.
+#skills:
+#  paths: ["skills"]
+
 #policy:
 #  # For tools and steps by name: allow, ask or deny. The first pattern that fits holds.
 #  approve:

@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
 _LATER = {
-    *("server", "models", "planner", "tools", "skills", "environment", "telemetry"),
+    *("server", "models", "planner", "tools", "environment", "telemetry"),
     *("eventlog.postgres", "policy.budget.tokens", "policy.budget.cost_usd"),
     *("agents.address", "agents.command", "agents.protocol", "agents.isolation"),
 }

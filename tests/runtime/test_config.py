@@ -21,6 +21,7 @@ agents:
     python: my.agents:writer
     timeout: 1h30m
   - {id: reader, python: "my.agents:Reader.main", timeout: 2.5}
+skills: {paths: [mine, ~/theirs]}
 policy:
   approve: {"bash*": ask, read: allow, rm: deny}
   budget: {steps: "${STEPS}", seconds: 5m}
@@ -150,6 +151,7 @@ class TestWhatAFileMaySay:
         assert config.policy.approve == {"bash*": "ask", "read": "allow", "rm": "deny"}
         assert list(config.policy.approve) == ["bash*", "read", "rm"]
         assert config.policy.budget == Budget(steps=7, seconds=300)
+        assert config.skills.paths == ("mine", f"{Path.home()}/theirs")
         assert config.policy.redact == ("*_KEY", "DB_URL")
 
     @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "\ufeff", "~", "{}"])
@@ -259,7 +261,7 @@ class TestMistakes:
             ("policy: {redact: [A B]}", "1:19: expected the name of an environment variable"),
             ("eventlog: {sqlite: {filename: ~nobody-here/x}}", "1:31: expected the path of a"),
             ("agents: [{id: a b, python: m:f}]", "1:15: expected text without spaces"),
-            ("zzz: 1", "1:1: unknown key 'zzz'; known here: eventlog, agents, policy"),
+            ("zzz: 1", "1:1: unknown key 'zzz'; known here: eventlog, agents, skills, policy"),
             ("agents: !secret x", "1:9: the tag '!secret' is not supported; remove it"),
             ("<<: {agents: []}", "1:1: merge keys are not supported"),
             ("? [a]\n: 1", "1:3: a key has to be text"),
@@ -297,7 +299,7 @@ class TestMistakes:
         assert problems(folder, text) == [
             "axtui.yaml:3:12: the variable A is not set; set it or write ${A:-default}",
             "axtui.yaml:4:14: the variable B is not set; set it or write ${B:-default}",
-            "axtui.yaml:5:1: unknown key 'modles'; known here: eventlog, agents, policy",
+            "axtui.yaml:5:1: unknown key 'modles'; known here: eventlog, agents, skills, policy",
             "axtui.yaml:5:9: '${' names no variable; write ${NAME}, ${NAME:-default} or $$ for $",
         ]
 
