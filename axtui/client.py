@@ -33,6 +33,10 @@ from axtui.runtime.eventlog.base import (
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.journal import Delta
 from axtui.runtime.registry import load_registry
+from axtui.runtime.skills.loader import Found as FoundSkill
+from axtui.runtime.skills.loader import Problem as SkillProblem
+from axtui.runtime.skills.loader import find_skills
+from axtui.runtime.skills.loader import validate as check_skill
 from axtui.runtime.transfer import Imported, export_lines, import_lines
 from axtui.runtime.verify import Fault, verify
 from axtui.v1 import state_pb2 as st
@@ -44,15 +48,19 @@ __all__ = [
     "ConfigError",
     "Delta",
     "Fault",
+    "FoundSkill",
     "Imported",
     "LeaseHeld",
     "LogDamaged",
     "LogError",
     "Refused",
     "RunOptions",
+    "SkillProblem",
     "Taken",
     "UnknownConversation",
+    "check_skill",
     "connect",
+    "find_skills",
     "load_config",
     "parse_duration",
 ]

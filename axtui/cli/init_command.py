@@ -48,6 +48,9 @@ _CONFIG = """\
 #    readonly: ["get_*"]           # which tools are so; without it, those the server says are
 #    idempotent: ["convert_*"]     # likewise
 #    timeout: 1m                   # of one call
+# Where Agent Skills are, beside .axtui/skills and .agents/skills here and in your home folder.
+#skills:
+#  paths: ["skills"]
 
 #policy:
 #  # For tools and steps by name: allow, ask or deny. The first pattern that fits holds.

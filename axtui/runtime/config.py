@@ -171,6 +171,7 @@ ServerName = Annotated[
 Characters = Annotated[int, _Check(f"a whole number from 1 to {MAX_OUTPUT}", _output)]
 PythonName = Annotated[str, _Check("text of the form 'module:object'", _reference)]
 FilePath = Annotated[str, _Check("the path of a file", _file_path)]
+FolderPath = Annotated[str, _Check("the path of a folder", _file_path)]
 VariableGlob = Annotated[
     str, _Check("the name of an environment variable, with * for any part of it", _variables)
 ]
@@ -217,6 +218,13 @@ class Models(_Section):
 
     default: ModelName | None = None
     providers: Mapping[str, ModelProvider] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skills(_Section):
+    """`paths`: folders with skills in them, before the usual ones; `~` already expanded."""
+
+    paths: tuple[FolderPath, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -326,6 +334,7 @@ class Settings(_Section):
     models: Models = Models()
     agents: tuple[Agent, ...] = ()
     tools: Mapping[ServerName, ToolServer] = field(default_factory=dict)
+    skills: Skills = Skills()
     policy: Policy = Policy()
 
 
@@ -344,6 +353,13 @@ class Config(Settings):
     def log_path(self) -> Path:
         """The file of the SQLite log; a relative name counts from the folder of `path`."""
         filename = self.eventlog.sqlite.filename
-        if filename is None:
-            return self.data_dir / "log.db"
-        return (self.path.parent if self.path else self.data_dir) / filename
+        return self.data_dir / "log.db" if filename is None else self._base / filename
+
+    @property
+    def skill_paths(self) -> list[Path]:
+        """The folders of `skills.paths`; a relative one counts from the folder of `path`."""
+        return [self._base / name for name in self.skills.paths]
+
+    @property
+    def _base(self) -> Path:
+        return self.path.parent if self.path else self.data_dir

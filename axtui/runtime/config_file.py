@@ -22,7 +22,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
 _LATER = {
-    *("server", "skills", "environment", "telemetry", "eventlog.postgres"),
+    *("server", "environment", "telemetry", "eventlog.postgres"),
     *("agents.address", "agents.command", "agents.protocol", "agents.isolation"),
 }
 _READ_OF_AX = ("eventlog", "sqlite", "filename")

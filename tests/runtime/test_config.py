@@ -50,6 +50,7 @@ tools:
     url: https://example.org/mcp
     headers: {Authorization: Bearer x}
     oauth: {client_id: me, client_secret_env: SECRET, issuer: "https://example.org"}
+skills: {paths: [mine, ~/theirs]}
 policy:
   approve: {"bash*": ask, read: allow, rm: deny}
   budget: {steps: "${STEPS}", seconds: 5m}
@@ -199,6 +200,7 @@ class TestWhatAFileMaySay:
         assert config.policy.approve == {"bash*": "ask", "read": "allow", "rm": "deny"}
         assert list(config.policy.approve) == ["bash*", "read", "rm"]
         assert config.policy.budget == Budget(steps=7, seconds=300)
+        assert config.skills.paths == ("mine", f"{Path.home()}/theirs")
         assert config.policy.redact == ("*_KEY", "DB_URL")
 
     @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "\ufeff", "~", "{}"])
