@@ -183,6 +183,21 @@ def tool(
     return lambda function: Tool(name or function.__name__, function, effect, timeout, retry)
 
 
+class Environment(Protocol):
+    """Where the commands of a run are run, in a sandbox if there is one."""
+
+    async def run(
+        self,
+        command: str,
+        *,
+        workspace: str,
+        timeout: float | None = ...,
+        on_output: Callable[[str], None] = ...,
+        variables: Mapping[str, str] | None = ...,
+        readable: Sequence[str] = ...,
+    ) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What a step's function can know about the step; see `call`."""
@@ -196,6 +211,7 @@ class Call:
     ask: Callable[[str, Sequence[str], Any], Awaitable[str]]
     """Put a question to a person in the middle of the step: the text, the choices (none: any
     text) and what it is about. Gives back the answer."""
+    environment: Environment
 
 
 _call: ContextVar[Call | None] = ContextVar("axtui_call", default=None)

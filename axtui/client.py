@@ -15,9 +15,10 @@ from typing import Any, Protocol
 from axtui.model.events import Record
 from axtui.model.ids import new_id
 from axtui.model.summary import Listed
-from axtui.runtime.config import Config, parse_duration
+from axtui.runtime.config import Config
 from axtui.runtime.config_file import ConfigError
 from axtui.runtime.config_file import load as load_config
+from axtui.runtime.config_values import parse_duration
 from axtui.runtime.controller import Accepted, Controller, RunOptions
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import (

@@ -22,7 +22,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
 _LATER = {
-    *("server", "environment", "telemetry", "eventlog.postgres"),
+    *("server", "telemetry", "eventlog.postgres"),
     *("agents.address", "agents.command", "agents.protocol", "agents.isolation"),
 }
 _READ_OF_AX = ("eventlog", "sqlite", "filename")
@@ -41,6 +41,8 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "tuple_type": "a list",
     "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
 }
 _BAD = object()  # Stands for a value that already has a problem of its own.
 

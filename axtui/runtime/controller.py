@@ -391,7 +391,12 @@ class Controller:
             self.toolbox.check_model()
             settings = planner_settings(self._config, settings)
         budget = self._config.policy.budget
-        workspace = conversation.state.run.workspace or options.workspace or str(Path.cwd())
+        workspace = (
+            conversation.state.run.workspace
+            or options.workspace
+            or self._config.environment.workspace
+            or str(Path.cwd())
+        )
         return pb.RunStarted(
             agent=agent,
             config=conversation.data(self._redactor.text(dump_json(settings))),

@@ -128,6 +128,7 @@ class History:
         if asked.key:
             entry = self._entry(asked.key, asked.type, asked.subject, event)
             entry.question = asked
+            entry.fingerprint = entry.fingerprint or asked.fingerprint
             self._questions[asked.id] = entry
         else:
             self._budgets[asked.id] = asked.question

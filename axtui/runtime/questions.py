@@ -147,6 +147,7 @@ class Questions:
             choices=choices,
             rule=rule,
             diff=self._recorder.data(diff) if diff else None,
+            fingerprint=request.fingerprint if type == "permission" else b"",
         )
         self._recorder.append(request.scope, asked)
         return asked

@@ -168,7 +168,14 @@ class Steps:
         key = f"{self._owner}/{request.key}"
         show = partial(self._show, request, attempt)
         deltas = _Deltas(self._loop, self._recorder.redactor, show)
-        call = Call(key, attempt, self._workspace, deltas.add, partial(self._elicit, request))
+        call = Call(
+            key,
+            attempt,
+            self._workspace,
+            deltas.add,
+            partial(self._elicit, request),
+            self._toolbox.environment,
+        )
         self._in_flight += 1
         self._idle.clear()
         try:

@@ -715,6 +715,7 @@ class ApprovalRequested(_message.Message):
     CHOICES_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     DIFF_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     key: _builtins.str
     """Of the step or call that waits; empty for a budget."""
@@ -729,6 +730,8 @@ class ApprovalRequested(_message.Message):
     """SHA-256 of type, subject, question and detail: an answer names what it answers."""
     rule: _builtins.str
     """Why it is asked: the rule of the policy, or what holds without one."""
+    fingerprint: _builtins.bytes
+    """Of the step that waits for permission: the answer is for exactly that."""
     @_builtins.property
     def detail(self) -> Global___Data:
         """What exactly is asked about: JSON."""
@@ -754,10 +757,11 @@ class ApprovalRequested(_message.Message):
         choices: _abc.Iterable[_builtins.str] | None = ...,
         rule: _builtins.str = ...,
         diff: Global___Data | None = ...,
+        fingerprint: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "diff", b"diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "detail", b"detail", "diff", b"diff", "digest", b"digest", "id", b"id", "key", b"key", "question", b"question", "rule", b"rule", "subject", b"subject", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "detail", b"detail", "diff", b"diff", "digest", b"digest", "fingerprint", b"fingerprint", "id", b"id", "key", b"key", "question", b"question", "rule", b"rule", "subject", b"subject", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -340,6 +340,7 @@ class TestMistakes:
                 "zzz: 1",
                 "1:1: unknown key 'zzz'; known here: eventlog, planner, models, ",
             ),
+            ("zzz: 1", "1:1: unknown key 'zzz'; known here: eventlog, agents, environment, policy"),
             ("agents: !secret x", "1:9: the tag '!secret' is not supported; remove it"),
             ("<<: {agents: []}", "1:1: merge keys are not supported"),
             ("? [a]\n: 1", "1:3: a key has to be text"),
