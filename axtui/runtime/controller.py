@@ -26,6 +26,7 @@ from axtui.runtime.eventlog.base import CONTROL_LOG, EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.forking import fork
 from axtui.runtime.journal import Delta, Services
+from axtui.runtime.policy import rules_of
 from axtui.runtime.redaction import redactor
 from axtui.runtime.registry import Registry
 from axtui.runtime.toolbox import Toolbox
@@ -83,7 +84,7 @@ class Controller:
         self.roster = Roster(log, self._redactor.text)
         self.toolbox = Toolbox(config, registry, self.roster)
         self._services = Services(
-            log, registry, self.toolbox, config.policy, self._redactor, self._on_delta
+            log, registry, self.toolbox, rules_of(config), self._redactor, self._on_delta
         )
         self._driven: dict[str, tuple[Driver, asyncio.Task[None]]] = {}
         self._watchers: dict[str, set[Watcher]] = {}
