@@ -16,6 +16,10 @@ Verdict = Literal["allow", "ask", "deny"]
 MAX_SECONDS = 36_500 * 86_400.0
 MAX_STEPS = 1_000_000_000
 MAX_AGENT_ID = 128
+MAX_PROCESSES = 100_000
+MAX_BYTES = 1 << 50
+# What is kept of a command's output has to fit into an event, written out as JSON.
+MAX_OUTPUT = 8 << 20
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -38,6 +42,18 @@ def parse_duration(text: str) -> float:
     if seconds > MAX_SECONDS:
         raise ValueError(f"{text!r} is too long; a duration is at most {MAX_SECONDS:.0f}s")
     return seconds
+
+
+def parse_size(text: str) -> int:
+    """Bytes in a size: a plain number of them, or one with a unit: K, M, G and T, or KiB and so on,
+    each 1024 times the one before ("512K", "1.5GiB").
+
+    Raises ValueError for anything else.
+    """
+    match = re.fullmatch(rf"{_NUMBER}([KMGT](?:iB)?)?", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write it like 4096, 512K or 1.5GiB")
+    return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or " ")[0]))
 
 
 @dataclass(frozen=True)
@@ -69,11 +85,24 @@ def _seconds(value: Any) -> float:
     return seconds
 
 
-def _steps(value: Any) -> int:
-    steps = int(str(value))
-    if not 1 <= steps <= MAX_STEPS:
-        raise ValueError
-    return steps
+def _count(most: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        count = int(str(value))
+        if not 1 <= count <= most:
+            raise ValueError
+        return count
+
+    return read
+
+
+def _size(most: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        size = parse_size(str(value))
+        if not 1 <= size <= most:
+            raise ValueError
+        return size
+
+    return read
 
 
 def _agent_id(value: Any) -> str:
@@ -98,13 +127,35 @@ def _file_path(value: Any) -> str:
     return path
 
 
+def _folder_path(value: Any) -> str:
+    path = _file_path(value)
+    if not os.path.isabs(path):
+        raise ValueError
+    return os.path.normpath(path)
+
+
+def _variable_name(value: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z_]\w*", str(value), re.ASCII):
+        raise ValueError
+    return str(value)
+
+
 Seconds = Annotated[
     float, _Check("a number of seconds above zero or a duration such as '90s' or '1h30m'", _seconds)
 ]
-Steps = Annotated[int, _Check(f"a whole number from 1 to {MAX_STEPS}", _steps)]
+Steps = Annotated[int, _Check(f"a whole number from 1 to {MAX_STEPS}", _count(MAX_STEPS))]
+Processes = Annotated[
+    int, _Check(f"a whole number from 1 to {MAX_PROCESSES}", _count(MAX_PROCESSES))
+]
+Size = Annotated[
+    int, _Check("a number of bytes or a size such as 512K or 1.5GiB", _size(MAX_BYTES))
+]
+OutputSize = Annotated[int, _Check("a size of at most 8MiB, such as 64K", _size(MAX_OUTPUT))]
 AgentId = Annotated[str, _Check(f"text without spaces, 1 to {MAX_AGENT_ID} characters", _agent_id)]
 PythonName = Annotated[str, _Check("text of the form 'module:object'", _reference)]
 FilePath = Annotated[str, _Check("the path of a file", _file_path)]
+FolderPath = Annotated[str, _Check("the path of a folder, from / or ~ on", _folder_path)]
+VariableName = Annotated[str, _Check("the name of an environment variable", _variable_name)]
 
 
 class _Section:
@@ -138,6 +189,34 @@ class Agent(_Section):
 
 
 @dataclass(frozen=True)
+class Limits(_Section):
+    """What one command may use: seconds, bytes of output that are kept, processes and threads at a
+    time, bytes of memory and of a file that it writes.
+    """
+
+    time: Seconds = 600.0
+    output: OutputSize = 1 << 20
+    processes: Processes = 512
+    memory: Size = 4 << 30
+    file_size: Size = 1 << 30
+
+
+@dataclass(frozen=True)
+class Environment(_Section):
+    """Where commands are run. Commands of a run work in its `workspace`: this one, else the folder
+    that axtui was started in. `env` names variables that they get beside a few harmless ones,
+    `readable` folders that they may read beside the system's.
+    """
+
+    sandbox: Literal["auto", "bubblewrap", "none"] = "auto"
+    network: bool = False
+    workspace: FolderPath | None = None
+    env: tuple[VariableName, ...] = ()
+    readable: tuple[FolderPath, ...] = ()
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
 class Budget(_Section):
     """What one run may use before it waits for a person to grant more. `seconds` counts only
     while the run is running.
@@ -161,6 +240,7 @@ class Settings(_Section):
 
     eventlog: EventLog = EventLog()
     agents: tuple[Agent, ...] = ()
+    environment: Environment = Environment()
     policy: Policy = Policy()
 
 
@@ -182,3 +262,9 @@ class Config(Settings):
         if filename is None:
             return self.data_dir / "log.db"
         return (self.path.parent if self.path else self.data_dir) / filename
+
+    @property
+    def own_paths(self) -> tuple[str, ...]:
+        """What is axtui's own, and nothing for the commands of a run."""
+        log = str(self.log_path)
+        return str(self.data_dir), *(f"{log}{end}" for end in ("", "-wal", "-shm", ".lock"))

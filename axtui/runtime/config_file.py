@@ -20,7 +20,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
 _LATER = {
-    *("server", "models", "planner", "tools", "skills", "environment", "telemetry"),
+    *("server", "models", "planner", "tools", "skills", "telemetry"),
     *("eventlog.postgres", "policy.redact", "policy.budget.tokens", "policy.budget.cost_usd"),
     *("agents.address", "agents.command", "agents.protocol", "agents.isolation"),
 }
@@ -40,6 +40,8 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "tuple_type": "a list",
     "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
 }
 _BAD = object()  # Stands for a value that already has a problem of its own.
 

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from axtui.runtime.config import MAX_SECONDS, Agent, Budget, Config, parse_duration
+from axtui.runtime.config import (
+    MAX_SECONDS,
+    Agent,
+    Budget,
+    Config,
+    Environment,
+    Limits,
+    parse_duration,
+    parse_size,
+)
 from axtui.runtime.config_file import MAX_BYTES, ConfigError, load
 
 FULL = """\
@@ -21,6 +30,13 @@ agents:
     python: my.agents:writer
     timeout: 1h30m
   - {id: reader, python: "my.agents:Reader.main", timeout: 2.5}
+environment:
+  sandbox: bubblewrap
+  network: true
+  workspace: ~/work/
+  env: [API_URL]
+  readable: [/opt/data, ~/.cargo]
+  limits: {time: 90s, output: 64K, processes: 50, memory: 1.5GiB, file_size: 4096}
 policy:
   approve: {"bash*": ask, read: allow, rm: deny}
   budget: {steps: "${STEPS}", seconds: 5m}
@@ -75,6 +91,20 @@ class TestDuration:
         with pytest.raises(ValueError, match="too long"):
             parse_duration(text)
         assert parse_duration(f"{MAX_SECONDS:.0f}") == MAX_SECONDS
+
+
+class TestSize:
+    @pytest.mark.parametrize(
+        ("text", "size"),
+        [("4096", 4096), ("0", 0), ("1K", 1024), ("1.5GiB", 3 << 29), ("2MiB", 2 << 20)],
+    )
+    def test_amounts(self, text: str, size: int) -> None:
+        assert parse_size(text) == size
+
+    @pytest.mark.parametrize("text", ["", "K", "-1", "1 K", "1KB", "1k", "1KiBs", "1e3", "٣K"])
+    def test_anything_else_is_refused_with_the_form_to_use(self, text: str) -> None:
+        with pytest.raises(ValueError, match="is not a size; write it like 4096, 512K or"):
+            parse_size(text)
 
 
 class TestWhereItIsFrom:
@@ -139,6 +169,8 @@ class TestWhereItIsFrom:
         assert relative.log_path == folder / "sub" / "a" / "log.db"
         assert read(folder, text % "/abs/log.db").log_path == Path("/abs/log.db")
         assert read(folder, text % "~/log.db").log_path == Path.home() / "log.db"
+        assert str(folder.parent / "data") in relative.own_paths
+        assert str(folder / "sub" / "a" / "log.db-wal") in relative.own_paths
 
 
 class TestWhatAFileMaySay:
@@ -147,6 +179,14 @@ class TestWhatAFileMaySay:
         writer = Agent("writer", "my.agents:writer", "Writes for everyone, for $5", 5400.0)
         assert config.agents == (writer, Agent("reader", "my.agents:Reader.main", timeout=2.5))
         assert config.policy.approve == {"bash*": "ask", "read": "allow", "rm": "deny"}
+        assert config.environment == Environment(
+            sandbox="bubblewrap",
+            network=True,
+            workspace=str(Path.home() / "work"),
+            env=("API_URL",),
+            readable=("/opt/data", str(Path.home() / ".cargo")),
+            limits=Limits(time=90, output=64 << 10, processes=50, memory=3 << 29, file_size=4096),
+        )
         assert list(config.policy.approve) == ["bash*", "read", "rm"]
         assert config.policy.budget == Budget(steps=7, seconds=300)
 
@@ -157,6 +197,7 @@ class TestWhatAFileMaySay:
 
     def test_an_empty_section_is_its_defaults(self, folder: Path) -> None:
         text = "agents:\neventlog: {sqlite: }\npolicy: {approve: , budget: }\n"
+        text += "environment: {limits: , env: }\n"
         config = read(folder, text)
         assert config == Config(data_dir=folder.parent / "data", path=folder / "axtui.yaml")
 
@@ -246,6 +287,15 @@ class TestMistakes:
             ("hello", "1:1: expected a mapping, got the text 'hello'"),
             ("- a", "1:1: expected a mapping, got a list"),
             ("agents: {}", "1:9: expected a list, got a mapping"),
+            ("environment: {sandbox: maybe}", "expected 'auto', 'bubblewrap' or 'none', got the"),
+            ("environment: {network: perhaps}", "1:24: expected true or false, got the text"),
+            ("environment: {network: 3}", "1:24: expected true or false, got the number 3"),
+            ("environment: {workspace: work}", "expected the path of a folder, from / or ~ on"),
+            ("environment: {readable: [x]}", "1:26: expected the path of a folder, from / or ~"),
+            ("environment: {env: [A-B]}", "1:21: expected the name of an environment variable"),
+            ("environment: {limits: {output: 9M}}", "1:32: expected a size of at most 8MiB"),
+            ("environment: {limits: {memory: 4GB}}", "1:32: expected a number of bytes or a size"),
+            ("environment: {limits: {processes: 0}}", "expected a whole number from 1 to 100000"),
             ("agents: [~]", "1:10: expected a mapping, got nothing"),
             ("policy: {approve: [a]}", "1:19: expected a mapping, got a list"),
             ("policy: {budget: {steps: 1.5}}", "1:26: expected a whole number"),
@@ -256,7 +306,7 @@ class TestMistakes:
             ("eventlog: {sqlite: {filename: ''}}", "1:31: expected the path of a file"),
             ("eventlog: {sqlite: {filename: ~nobody-here/x}}", "1:31: expected the path of a"),
             ("agents: [{id: a b, python: m:f}]", "1:15: expected text without spaces"),
-            ("zzz: 1", "1:1: unknown key 'zzz'; known here: eventlog, agents, policy"),
+            ("zzz: 1", "1:1: unknown key 'zzz'; known here: eventlog, agents, environment, policy"),
             ("agents: !secret x", "1:9: the tag '!secret' is not supported; remove it"),
             ("<<: {agents: []}", "1:1: merge keys are not supported"),
             ("? [a]\n: 1", "1:3: a key has to be text"),
@@ -294,7 +344,8 @@ class TestMistakes:
         assert problems(folder, text) == [
             "axtui.yaml:3:12: the variable A is not set; set it or write ${A:-default}",
             "axtui.yaml:4:14: the variable B is not set; set it or write ${B:-default}",
-            "axtui.yaml:5:1: unknown key 'modles'; known here: eventlog, agents, policy",
+            "axtui.yaml:5:1: unknown key 'modles'; known here: "
+            "eventlog, agents, environment, policy",
             "axtui.yaml:5:9: '${' names no variable; write ${NAME}, ${NAME:-default} or $$ for $",
         ]
 
