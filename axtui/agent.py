@@ -149,6 +149,21 @@ def tool(
     return lambda function: Tool(name or function.__name__, function, effect, timeout, retry)
 
 
+class Environment(Protocol):
+    """Where the commands of a run are run, in a sandbox if there is one."""
+
+    async def run(
+        self,
+        command: str,
+        *,
+        workspace: str,
+        timeout: float | None = ...,
+        on_output: Callable[[str], None] = ...,
+        variables: Mapping[str, str] | None = ...,
+        readable: Sequence[str] = ...,
+    ) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What a step's function can know about the step; see `call`."""
@@ -158,6 +173,7 @@ class Call:
     workspace: str
     delta: Callable[[str], None]
     """Show provisional output to whoever watches. Nothing of it is kept."""
+    environment: Environment
 
 
 _call: ContextVar[Call | None] = ContextVar("axtui_call", default=None)

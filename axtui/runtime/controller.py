@@ -74,7 +74,11 @@ class Controller:
         self.log = log
         self._config = config
         self._registry = registry
-        self._services = Services(log, registry, config.policy, self._on_delta)
+        # What only looks at a log needs nothing of this.
+        from axtui.runtime.actors.environment import Environment
+
+        self.environment = Environment(config.environment, hidden=config.own_paths)
+        self._services = Services(log, registry, self.environment, config.policy, self._on_delta)
         self._driven: dict[str, tuple[Driver, asyncio.Task[None]]] = {}
         self._watchers: dict[str, set[Watcher]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -379,7 +383,12 @@ class Controller:
             raise Refused("usage", "which agent is to run?", f"--agent takes one of {known}")
         found = self._registry.agent(agent)
         budget = self._config.policy.budget
-        workspace = conversation.state.run.workspace or options.workspace or str(Path.cwd())
+        workspace = (
+            conversation.state.run.workspace
+            or options.workspace
+            or self._config.environment.workspace
+            or str(Path.cwd())
+        )
         return pb.RunStarted(
             agent=agent,
             config=conversation.data(dump_json(options.config)),

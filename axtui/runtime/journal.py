@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
-from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
+from axtui.agent import Agent, Context, ContinueRun, Environment, Request, Scope, _scope
 from axtui.model.codec import dump_json, load_json
 from axtui.runtime.config import Policy
 from axtui.runtime.effects import describe
@@ -45,6 +45,7 @@ class Services:
 
     log: EventLog
     registry: Registry
+    environment: Environment
     policy: Policy
     on_delta: Callable[[Delta], None]
 
@@ -67,7 +68,12 @@ class Journal:
         self._recorder = Recorder(services.log, conversation)
         self._questions = Questions(self._recorder, self._replay, services.policy, fail)
         self._steps = Steps(
-            services.registry, self._recorder, self._replay, self._questions, self._show
+            services.registry,
+            services.environment,
+            self._recorder,
+            self._replay,
+            self._questions,
+            self._show,
         )
         self._callers: dict[asyncio.Task[Any], str] = {}
         run = conversation.state.run

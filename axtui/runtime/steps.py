@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
-from axtui.agent import Call, ContinueRun, Request, StepFailed
+from axtui.agent import Call, ContinueRun, Environment, Request, StepFailed
 from axtui.model.codec import dump_json
 from axtui.model.events import Payload
 from axtui.runtime.effects import StepTimeout, describe, run_effect
@@ -34,12 +34,14 @@ class Steps:
     def __init__(
         self,
         registry: Registry,
+        environment: Environment,
         recorder: Recorder,
         replay: Replay,
         questions: Questions,
         show: Show,
     ) -> None:
         self._registry = registry
+        self._environment = environment
         self._recorder = recorder
         self._replay = replay
         self._questions = questions
@@ -157,7 +159,7 @@ class Steps:
     async def _effect(self, request: Request, function: Callable[[], Any], attempt: int) -> Any:
         key = f"{self._owner}/{request.key}"
         deltas = _Deltas(self._loop, partial(self._show, request, attempt))
-        call = Call(key, attempt, self._workspace, deltas.add)
+        call = Call(key, attempt, self._workspace, deltas.add, self._environment)
         self._in_flight += 1
         self._idle.clear()
         try:
