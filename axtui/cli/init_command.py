@@ -21,6 +21,17 @@ _CONFIG = """\
 #  sqlite:
 #    filename: log.db
 
+# Models. Keys are only ever read from the environment: GEMINI_API_KEY, ANTHROPIC_API_KEY,
+# OPENAI_API_KEY; the first one that is set chooses the model where nothing else does.
+#models:
+#  default: anthropic:claude-sonnet-5-5
+#  # Other servers: openai stands for all that offer chat completions, such as vLLM or llama.cpp.
+#  providers:
+#    local:
+#      kind: openai                # or anthropic, gemini
+#      base_url: http://127.0.0.1:8080/v1
+#      key_env: LOCAL_KEY          # the variable that holds its key, if it needs one
+
 # Agents of your own, beside the built-in ones. `axtui init agent NAME` writes a skeleton.
 #agents:
 #  - id: greeter

@@ -98,6 +98,26 @@ def _file_path(value: Any) -> str:
     return path
 
 
+def _model(value: Any) -> str:
+    provider, _, name = str(value).partition(":")
+    if not isinstance(value, str) or not provider or not name or value.split() != [value]:
+        raise ValueError
+    return value
+
+
+def _url(value: Any) -> str:
+    scheme, _, rest = str(value).partition("://")
+    if scheme not in ("http", "https") or not rest or str(value).split() != [value]:
+        raise ValueError
+    return str(value)
+
+
+def _variable(value: Any) -> str:
+    if not isinstance(value, str) or not value.isascii() or not value.isidentifier():
+        raise ValueError
+    return value
+
+
 Seconds = Annotated[
     float, _Check("a number of seconds above zero or a duration such as '90s' or '1h30m'", _seconds)
 ]
@@ -105,6 +125,9 @@ Steps = Annotated[int, _Check(f"a whole number from 1 to {MAX_STEPS}", _steps)]
 AgentId = Annotated[str, _Check(f"text without spaces, 1 to {MAX_AGENT_ID} characters", _agent_id)]
 PythonName = Annotated[str, _Check("text of the form 'module:object'", _reference)]
 FilePath = Annotated[str, _Check("the path of a file", _file_path)]
+ModelName = Annotated[str, _Check("text of the form 'provider:model'", _model)]
+Url = Annotated[str, _Check("a URL that begins with http:// or https://", _url)]
+VariableName = Annotated[str, _Check("the name of an environment variable", _variable)]
 
 
 class _Section:
@@ -123,6 +146,28 @@ class EventLog(_Section):
     """Where events are stored."""
 
     sqlite: Sqlite = Sqlite()
+
+
+@dataclass(frozen=True)
+class ModelProvider(_Section):
+    """Where models are called. `kind` is what is spoken there, `openai` meaning the chat
+    completions that most servers offer; `key_env` names the variable that holds the key, None
+    meaning that none is needed. Of a provider that is built in, what is None stays as it is.
+    """
+
+    kind: Literal["openai", "anthropic", "gemini"] | None = None
+    base_url: Url | None = None
+    key_env: VariableName | None = None
+
+
+@dataclass(frozen=True)
+class Models(_Section):
+    """Which models can be called. `default`, as "provider:model", is the one that is used where
+    nobody names one; None leaves the choice to the keys that are there.
+    """
+
+    default: ModelName | None = None
+    providers: Mapping[str, ModelProvider] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,6 +205,7 @@ class Settings(_Section):
     """All that a file can say."""
 
     eventlog: EventLog = EventLog()
+    models: Models = Models()
     agents: tuple[Agent, ...] = ()
     policy: Policy = Policy()
 

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
+from axtui.runtime.actors.models.providers import BUILT_IN
 from axtui.runtime.config import Config, Settings
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
 _LATER = {
-    *("server", "models", "planner", "tools", "skills", "environment", "telemetry"),
+    *("server", "planner", "tools", "skills", "environment", "telemetry"),
     *("eventlog.postgres", "policy.redact", "policy.budget.tokens", "policy.budget.cost_usd"),
     *("agents.address", "agents.command", "agents.protocol", "agents.isolation"),
 }
@@ -254,6 +255,7 @@ class _Document:
         from pydantic import TypeAdapter, ValidationError
 
         self._check_agent_ids(data)
+        self._check_models(data)
         try:
             return TypeAdapter(Settings).validate_python(data)
         except ValidationError as error:
@@ -273,6 +275,22 @@ class _Document:
                 problem = f"duplicate agent id {_quoted(node.value)}, first on line "
                 self._add(node, f"{problem}{first[identity]}; choose another")
             first.setdefault(identity, node.start_mark.line + 1)
+
+    def _check_models(self, data: Any) -> None:
+        models = _mapping(data, "models")
+        providers = _mapping(models, "providers")
+        for name, provider in providers.items():
+            for key in ("kind", "base_url"):
+                here = name not in BUILT_IN and isinstance(provider, dict)
+                if here and provider.get(key) is None:
+                    at = ("models", "providers", name)
+                    self._add(self._keys[at], f"{key!r} is missing{_inside((*at, key))}; add it")
+        default = models.get("default")
+        name = default.partition(":")[0] if isinstance(default, str) and ":" in default else ""
+        if name and name not in {**BUILT_IN, **providers}:
+            node, known = self._values["models", "default"], [*BUILT_IN, *providers]
+            problem = f"expected a model of a known provider, got {_shown(node)}"
+            self._add(node, f"{problem}; {_advice(name, known)}")
 
     def _explain(self, detail: "ErrorDetails") -> None:
         at, kind = detail["loc"], detail["type"]
@@ -301,21 +319,33 @@ def _known(at: _At) -> list[str]:
     """The keys of the section at `at`; none if there is no such section."""
     kind: Any = Settings
     for part in at:
-        items = get_args(kind)[:1] or (None,)
-        kind = items[0] if isinstance(part, int) else get_type_hints(kind).get(part)
+        if is_dataclass(kind):
+            kind = get_type_hints(kind).get(str(part))
+        else:
+            # Of a list's items, or of a mapping's values.
+            kind = next((item for item in get_args(kind) if is_dataclass(item)), None)
     return [field.name for field in fields(kind)] if is_dataclass(kind) else []
 
 
 def _unknown(at: _At) -> str:
-    import difflib
-
     *section, key = at
     if ".".join(part for part in at if isinstance(part, str)) in _LATER:
         return f"{key!r}{_inside(at)} is not supported by this version of axtui"
-    known = _known(tuple(section))
-    near = difflib.get_close_matches(str(key)[:80], known, 1)
-    advice = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    advice = _advice(str(key), _known(tuple(section)))
     return f"unknown key {_quoted(str(key))}{_inside(at)}; {advice}"
+
+
+def _mapping(data: Any, key: str) -> dict[str, Any]:
+    """The mapping at `key`; empty where there is none."""
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _advice(wrong: str, known: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(wrong[:80], known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
 
 
 def _inside(at: _At) -> str:
