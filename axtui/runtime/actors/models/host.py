@@ -170,6 +170,10 @@ def _delta(event: ai.ModelResponseStreamEvent) -> tuple[str, str]:
             return "thought", text
         case ai.PartDeltaEvent(delta=ai.ToolCallPartDelta(args_delta=str(text))):
             return "", text
+        case ai.PartStartEvent(part=ai.ToolCallPart(args=arguments)):
+            return "", str(arguments)
+        case ai.PartStartEvent(part=ai.FilePart(content=file)):
+            return "", file.base64
     return "", ""
 
 

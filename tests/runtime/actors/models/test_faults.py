@@ -78,6 +78,12 @@ async def test_a_prompt_that_is_too_long(call: Call, model: str) -> None:
     assert (await called.fault(model)).code == "context_too_long"
 
 
+async def test_a_prompt_that_is_too_long_for_ones_own_server(call: Call) -> None:
+    message = "request (9 tokens) exceeds the available context size (8 tokens), try increasing it"
+    called = await call({"status": 400, "message": message})
+    assert (await called.fault("vllm:llama-4")).code == "context_too_long"
+
+
 async def test_a_quota_that_is_used_up_is_no_matter_of_waiting(call: Call) -> None:
     message = "Your credit balance is too low to access the API"
     called = await call({"status": 400, "message": message})
@@ -113,11 +119,19 @@ async def test_gemini_gives_up_on_a_call(call: Call) -> None:
     assert "MALFORMED_FUNCTION_CALL" in fault.message
 
 
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"text": ["12345", "67890", "!", "more"], "hold": "", "after": 3},
+        {"calls": [{"name": "add", "arguments": {"numbers": "12345"}}], "hold": ""},
+    ],
+    ids=["text", "calls"],
+)
 async def test_an_answer_that_never_ends(
-    call: Call, model: str, monkeypatch: pytest.MonkeyPatch
+    call: Call, model: str, turn: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "MAX_REPLY_CHARACTERS", 10)
-    called: Called = await call({"text": ["12345", "67890", "!", "more"], "hold": "", "after": 3})
+    called: Called = await call(turn)
     fault = await called.fault(model)
     assert fault.code == "malformed"
     assert "longer than 10 characters" in fault.message
