@@ -75,6 +75,8 @@ class Call:
             asking.cancel()
 
     def _say(self, text: str) -> None:
+        if self._over.done():
+            return
         now = self._loop.time()
         self._allowance = min(BURST, self._allowance + (now - self._said_at) * PER_SECOND)
         self._said_at = now

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,12 @@ def alive(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+async def until_gone(processes: list[int]) -> None:
+    """Wait until none of them is alive."""
+    while any(map(alive, processes)):  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+
+
 class Caller:
     """A host, what it has said of changes, and calls with few words."""
 
@@ -50,7 +58,8 @@ class Caller:
         self.said: list[str] = []
         self.questions: list[dict[str, Any]] = []
         self.answer: dict[str, Any] = {"action": "decline"}
-        self.host = ToolHost(servers, str(folder), self.changes.append)
+        self._news = asyncio.Event()
+        self.host = ToolHost(servers, str(folder), partial(self._hear, self.changes))
 
     async def __call__(
         self,
@@ -63,10 +72,20 @@ class Caller:
             name,
             arguments,
             timeout=timeout,
-            on_progress=self.said.append,
+            on_progress=partial(self._hear, self.said),
             ask=self._ask,
             meta=meta or {},
         )
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until something that the host tells makes the condition true."""
+        while not condition():
+            self._news.clear()
+            await self._news.wait()
+
+    def _hear(self, kept: list[str], text: str) -> None:
+        kept.append(text)
+        self._news.set()
 
     async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         self.questions.append(question)

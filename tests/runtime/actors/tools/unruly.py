@@ -70,13 +70,28 @@ def long(request: dict[str, Any]) -> None:
     text(request, "a" + "·" * (request["params"]["arguments"]["length"] - 2) + "z")
 
 
+def huge(request: dict[str, Any]) -> None:
+    text(request, "x" * (50 << 20))
+
+
+def parts(request: dict[str, Any]) -> None:
+    part = {"type": "text", "text": ""}
+    send(id=request["id"], result={"content": [part] * 33_000})
+
+
+def noise(request: dict[str, Any]) -> None:
+    for _ in range(256):
+        sys.stderr.write("x" * (1 << 20))
+    text(request, "done")
+
+
 def values(request: dict[str, Any]) -> None:
     text(request, "", structuredContent={"values": [[]] * 1_000_000})
 
 
 def flood(request: dict[str, Any]) -> None:
     token = request["params"]["_meta"]["progressToken"]
-    for number in range(2_000):
+    for number in range(1_000):
         notify("notifications/progress", progressToken=token, progress=number)
         notify("notifications/message", level="info", data="x" * 10_000)
         notify("notifications/tools/list_changed")
@@ -119,8 +134,22 @@ def notify(method: str, **params: Any) -> None:
 TOOLS = {
     function.__name__: function
     for function in (
-        *(echo, endless, no_json, no_rpc, no_result, leave, killed, hang, refuse, long, values),
-        *(flood, work, grow, ask, pester),
+        *(
+            echo,
+            endless,
+            no_json,
+            no_rpc,
+            no_result,
+            leave,
+            killed,
+            hang,
+            refuse,
+            long,
+            huge,
+            parts,
+            noise,
+        ),
+        *(values, flood, work, grow, ask, pester),
     )
 }
 ASKED: dict[str, dict[str, Any]] = {}
