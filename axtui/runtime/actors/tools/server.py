@@ -43,6 +43,7 @@ class Server:
         self._error = ""
         self._not_before = 0.0
         self._told: str | None = None
+        self._closed = False
 
     async def describe(self) -> tuple[dict[str, str], list[dict[str, Any]]]:
         """Its state, and its tools. A server that keeps failing is tried in the background."""
@@ -90,7 +91,9 @@ class Server:
             return await ask(connection.client)
 
     async def close(self) -> None:
-        """Stop it."""
+        """Stop it, for good."""
+        self._closed = True
+        self._error = "it was stopped"
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait({self._starting})
@@ -102,12 +105,16 @@ class Server:
         self._notice_loss()
         if self._connection is None:
             if self._starting is None:
-                if self._failures >= MAX_FAILURES and self._now() < self._not_before:
+                too_soon = self._failures >= MAX_FAILURES and self._now() < self._not_before
+                if too_soon or self._closed:
                     raise self._unavailable()
                 self._starting = asyncio.create_task(self._start())
             if self._failures >= MAX_FAILURES and not patient:
                 raise self._unavailable()
-            await asyncio.shield(self._starting)
+            starting = self._starting
+            await asyncio.wait({starting})
+            if not starting.cancelled():
+                starting.result()
             self._notice_loss()
         if self._connection is None:
             raise self._unavailable()

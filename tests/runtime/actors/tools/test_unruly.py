@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from axtui.runtime.actors.tools import connection, server
+from axtui.runtime.actors.tools import calls, connection, server
 from axtui.runtime.actors.tools.calls import BURST
 from axtui.runtime.actors.tools.faults import ToolFault
 
@@ -93,7 +93,11 @@ async def test_a_refusal_is_no_mystery(start: Start, tmp_path: Path) -> None:
         assert (caught.value.code, caught.value.unknown) == (code, False)
 
 
-@pytest.mark.parametrize("value", [float, "\ud800", "x" * (9 << 20)], ids=["type", "text", "size"])
+@pytest.mark.parametrize(
+    "value",
+    [float, float("nan"), "\ud800", "x" * (9 << 20)],
+    ids=["type", "number", "text", "size"],
+)
 async def test_arguments_that_cannot_be_sent(start: Start, tmp_path: Path, value: object) -> None:
     call = start(bad=unruly(tmp_path))
     with pytest.raises(ToolFault, match=r"the arguments are") as caught:
@@ -267,3 +271,31 @@ async def test_a_question_goes_with_its_call(start: Start, tmp_path: Path) -> No
     asking.cancel()
     await taken_back.wait()
     assert (await call("bad.echo"))["content"] == [{"text": "echo"}]
+
+
+async def test_a_server_that_only_asks(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "MAX_QUESTIONS", 3)
+    call = start(bad=unruly(tmp_path))
+    told = await call("bad.ask_on", times=5)
+    assert told["content"] == [{"text": "decline decline decline cancel cancel"}]
+    assert len(call.questions) == 3
+
+
+async def test_a_host_that_is_closed(start: Start, tmp_path: Path) -> None:
+    call = start(good=unruly(tmp_path), mute=unruly(tmp_path, "silent"))
+    hanging = asyncio.create_task(call("good.hang"))
+    await call.until(lambda: call.said)
+    waiting = asyncio.create_task(call("mute.echo"))
+    while len(pids(tmp_path)) < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await call.host.aclose()
+    for task, unknown in ((hanging, True), (waiting, False)):
+        with pytest.raises(ToolFault, match="it was stopped") as caught:
+            await task
+        assert caught.value.unknown is unknown
+    with pytest.raises(ToolFault, match="it was stopped"):
+        await call("good.echo")
+    await call.host.aclose()
+    assert len(pids(tmp_path)) == 2

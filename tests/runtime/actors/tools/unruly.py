@@ -119,6 +119,16 @@ def ask(request: dict[str, Any]) -> None:
     ASKED["question"] = request
 
 
+def ask_on(request: dict[str, Any]) -> None:
+    said = []
+    for number in range(request["params"]["arguments"]["times"]):
+        schema = {"type": "object", "properties": {}}
+        params = {"message": "Really?", "requestedSchema": schema}
+        send(id=f"question {number}", method="elicitation/create", params=params)
+        said.append(json.loads(sys.stdin.readline())["result"]["action"])
+    text(request, " ".join(said))
+
+
 def pester(request: dict[str, Any]) -> None:
     # Never reads an answer.
     for number in itertools.count():
@@ -149,7 +159,7 @@ TOOLS = {
             parts,
             noise,
         ),
-        *(values, flood, work, grow, ask, pester),
+        *(values, flood, work, grow, ask, ask_on, pester),
     )
 }
 ASKED: dict[str, dict[str, Any]] = {}
