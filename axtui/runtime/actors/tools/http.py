@@ -119,13 +119,15 @@ class _Client(httpx2.AsyncClient):
             await response.aclose()
             return _refusal(request, "malformed", f"it answered {status} with {kind!r}", True)
         body = await response.aread()
+        # The protocol says 404; the SDK's own examples for servers say 400.
+        ended = status == 404 or (status == 400 and b"session" in body.lower())
+        if ended and MCP_SESSION_ID in request.headers:
+            self._link.reason = "its session has ended"
+            return _refusal(request, "unavailable", self._link.reason)
         if _is_error(body):
             return response
         said = body[:_EXCERPT].decode(errors="replace").strip()
         message = f"HTTP {status} {response.reason_phrase}: {said}".rstrip(": ")
-        if status == 404 and MCP_SESSION_ID in request.headers:
-            self._link.reason = "its session has ended"
-            return _refusal(request, "unavailable", message)
         code: Code = "rejected" if status in _NOT_DONE else "lost"
         return _refusal(request, code, message, status not in _NOT_DONE)
 

@@ -64,14 +64,15 @@ async def test_a_failure_is_of_one_request(
         assert result["content"] == [{"text": "hello from session 1"}]
 
 
+@pytest.mark.parametrize("tool", ["gone", "gone_otherwise"])
 async def test_a_session_that_the_server_has_ended(
-    start: Start, make_web: Callable[..., Web]
+    start: Start, make_web: Callable[..., Web], tool: str
 ) -> None:
     web = make_web()
     call = start(web={"url": web.url})
     await call("web.hello")
     # It surely never ran, so it is done in a new session.
-    assert (await call("web.gone"))["content"] == [{"text": "hello from session 2"}]
+    assert (await call(f"web.{tool}"))["content"] == [{"text": "hello from session 2"}]
     await call.host.aclose()
     assert web.ended[-1] == "2"
 

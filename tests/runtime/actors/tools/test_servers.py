@@ -10,6 +10,7 @@ import socket
 import subprocess
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -148,11 +149,9 @@ async def test_everything(start: Start, node_modules: Path) -> None:
     assert any("template" in resource for resource in resources)
 
 
-@pytest.fixture
-async def everything_url(node_modules: Path) -> AsyncIterator[str]:
-    """The reference server behind a URL."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+@asynccontextmanager
+async def everything(node_modules: Path, port: int) -> AsyncIterator[str]:
+    """The URL of the reference server, while it runs."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(node_modules / "server-everything" / "dist" / "index.js"),
@@ -165,14 +164,23 @@ async def everything_url(node_modules: Path) -> AsyncIterator[str]:
     async for line in process.stderr:
         if str(port).encode() in line:
             break
-    yield f"http://127.0.0.1:{port}/mcp"
-    process.kill()
-    await process.communicate()
+    try:
+        yield f"http://127.0.0.1:{port}/mcp"
+    finally:
+        process.kill()
+        await process.communicate()
 
 
-async def test_everything_over_http(start: Start, everything_url: str) -> None:
-    call = start(every={"url": everything_url})
-    await check_everything(call)
+async def test_everything_over_http(start: Start, node_modules: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    async with everything(node_modules, port) as url:
+        call = start(every={"url": url})
+        await check_everything(call)
+    # A new process knows nothing of the old one's sessions.
+    async with everything(node_modules, port):
+        again = await call("every.echo", message="again")
+    assert again["content"] == [{"text": "Echo: again"}]
 
 
 async def test_filesystem(start: Start, node_modules: Path, tmp_path: Path) -> None:

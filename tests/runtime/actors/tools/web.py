@@ -186,11 +186,15 @@ class _Handler(BaseHTTPRequestHandler):
         for _ in range(1024):
             self.wfile.write(MIB)
 
-    def _gone(self, number: int) -> None:
-        if self.headers["mcp-session-id"] == "1":
-            self._begin(404, "text/plain", 0)
-        else:
+    def _gone(self, number: int, status: int = 404, code: int = -32001) -> None:
+        if self.headers["mcp-session-id"] != "1":
             self._hello(number)
+        else:
+            error = {"code": code, "message": "Session not found"}
+            self._json(status, {"jsonrpc": "2.0", "id": None, "error": error})
+
+    def _gone_otherwise(self, number: int) -> None:
+        self._gone(number, 400, -32000)
 
     def _slow(self, number: int) -> None:
         self.server.go_on.wait()
