@@ -15,9 +15,10 @@ from typing import Any, Protocol
 from axtui.model.events import Record
 from axtui.model.ids import new_id
 from axtui.model.summary import Listed
-from axtui.runtime.config import Config, parse_duration
+from axtui.runtime.config import Config
 from axtui.runtime.config_file import ConfigError
 from axtui.runtime.config_file import load as load_config
+from axtui.runtime.config_values import parse_duration
 from axtui.runtime.controller import Accepted, Controller, RunOptions
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import (
@@ -33,6 +34,10 @@ from axtui.runtime.eventlog.base import (
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.journal import Delta
 from axtui.runtime.registry import load_registry
+from axtui.runtime.skills.loader import Found as FoundSkill
+from axtui.runtime.skills.loader import Problem as SkillProblem
+from axtui.runtime.skills.loader import find_skills
+from axtui.runtime.skills.loader import validate as check_skill
 from axtui.runtime.transfer import Imported, export_lines, import_lines
 from axtui.runtime.verify import Fault, verify
 from axtui.v1 import state_pb2 as st
@@ -44,15 +49,19 @@ __all__ = [
     "ConfigError",
     "Delta",
     "Fault",
+    "FoundSkill",
     "Imported",
     "LeaseHeld",
     "LogDamaged",
     "LogError",
     "Refused",
     "RunOptions",
+    "SkillProblem",
     "Taken",
     "UnknownConversation",
+    "check_skill",
     "connect",
+    "find_skills",
     "load_config",
     "parse_duration",
 ]

@@ -101,6 +101,7 @@ def test_who_writes_an_agent_can_rely_on_its_context() -> None:
         if not name.startswith("_")
     }
     assert methods == {
+        "act": ["tool", "arguments"],
         "agent": ["agent", "input", "config"],
         "approve": ["question", "detail"],
         "ask": ["question", "choices"],
@@ -114,6 +115,7 @@ def test_who_writes_an_agent_can_rely_on_its_context() -> None:
         "sleep": ["seconds"],
         "step": ["function", "args", "name", "effect", "timeout", "retry"],
         "tool": ["tool", "arguments"],
+        "tools": [],
     }
     fields = {"agent_id", "conversation_id", "input", "config", "state", "workspace"}
     assert fields <= set(axtui.agent.Context.__slots__)

@@ -28,6 +28,9 @@ Payload: TypeAlias = (
     | pb.ConversationForked
     | pb.ConversationDeleted
     | pb.ConversationPurged
+    | pb.ActorStarted
+    | pb.ActorStopped
+    | pb.ActorFailed
 )
 
 _FIELDS = [field.name for field in pb.Event.DESCRIPTOR.oneofs_by_name["payload"].fields]

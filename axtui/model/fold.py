@@ -12,7 +12,7 @@ from axtui.model.events import PAYLOAD_TYPES, message_text, text_of
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 TERMINAL = frozenset({"completed", "failed", "canceled"})
 
 MAX_OPEN_STEPS = 4096
@@ -25,6 +25,8 @@ EXCERPT_CHARS = 400
 TITLE_CHARS = 80
 PREVIEW_CHARS = 60
 MAX_INT = 2**63 - 1
+# What a budget question is about, and the field that a grant raises.
+_LIMITS = {"steps": "steps", "seconds": "active_us", "tokens": "tokens", "cost_usd": "cost_nusd"}
 
 
 def fold(events: Iterable[pb.Event], state: st.State | None = None) -> st.State:
@@ -206,7 +208,16 @@ def _step_started(state: st.State, event: pb.Event) -> None:
 
 def _step_completed(state: st.State, event: pb.Event) -> None:
     _begin(state)
-    state.open_steps.pop(event.step_completed.key, None)
+    completed = event.step_completed
+    state.open_steps.pop(completed.key, None)
+    if completed.HasField("usage"):
+        for total in (state.run.usage, state.totals.usage):
+            _add_usage(total, completed.usage)
+
+
+def _add_usage(total: pb.Usage, usage: pb.Usage) -> None:
+    for field, value in usage.ListFields():
+        setattr(total, field.name, _sum(getattr(total, field.name), value))
 
 
 def _step_failed(state: st.State, event: pb.Event) -> None:
@@ -240,6 +251,8 @@ def _approval_requested(state: st.State, event: pb.Event) -> None:
             seq=event.seq,
             time_us=event.time_us,
             actor=event.actor,
+            rule=asked.rule,
+            diff=asked.diff if asked.HasField("diff") else None,
         )
     )
 
@@ -256,10 +269,8 @@ def _approval_answered(state: st.State, event: pb.Event) -> None:
 
 
 def _grant(run: st.Run, limit: str) -> None:
-    if limit == "steps":
-        run.limits.steps = _sum(run.limits.steps, run.allowance.steps)
-    else:
-        run.limits.active_us = _sum(run.limits.active_us, run.allowance.active_us)
+    name = _LIMITS.get(limit, "active_us")
+    setattr(run.limits, name, _sum(getattr(run.limits, name), getattr(run.allowance, name)))
 
 
 def _sum(one: int, other: int) -> int:

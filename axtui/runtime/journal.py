@@ -12,15 +12,16 @@ from typing import Any, NamedTuple, NoReturn
 from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
 from axtui.model.codec import dump_json, load_json
 from axtui.runtime.config import Policy
-from axtui.runtime.effects import describe
 from axtui.runtime.eventlog.base import EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.history import ABANDONED, CHANGE, Entry, History
 from axtui.runtime.questions import Questions
 from axtui.runtime.recorder import Recorder
+from axtui.runtime.redaction import Redactor
 from axtui.runtime.registry import Registry
 from axtui.runtime.replay import Replay
-from axtui.runtime.steps import Steps, failure, fresh, not_kept, sleep_until
+from axtui.runtime.steps import Steps, failure, not_kept, sleep_until
+from axtui.runtime.toolbox import Toolbox
 from axtui.v1 import event_pb2 as pb
 
 # About a century. A number beyond that wouldn't fit into an event.
@@ -35,6 +36,7 @@ class Delta(NamedTuple):
     actor: str
     step: str
     attempt: int
+    channel: str
     offset: int
     text: str
 
@@ -45,7 +47,9 @@ class Services:
 
     log: EventLog
     registry: Registry
+    toolbox: Toolbox
     policy: Policy
+    redactor: Redactor
     on_delta: Callable[[Delta], None]
 
 
@@ -64,10 +68,10 @@ class Journal:
         self._history = history
         self._fail = fail
         self._replay = Replay(history, self._stuck)
-        self._recorder = Recorder(services.log, conversation)
+        self._recorder = Recorder(services.log, conversation, services.redactor)
         self._questions = Questions(self._recorder, self._replay, services.policy, fail)
         self._steps = Steps(
-            services.registry, self._recorder, self._replay, self._questions, self._show
+            services.toolbox, self._recorder, self._replay, self._questions, self._show
         )
         self._callers: dict[asyncio.Task[Any], str] = {}
         run = conversation.state.run
@@ -98,6 +102,10 @@ class Journal:
         """What is wrong if the agent ends now: there is a recorded step it never asked for."""
         key = self._replay.unasked()
         return self._divergence(key, "the agent's end") if key else ""
+
+    def described(self, error: BaseException) -> pb.Error:
+        """An exception as the log keeps it."""
+        return self._recorder.error(error)
 
     def hold(self) -> None:
         """Let no new step begin."""
@@ -151,7 +159,7 @@ class Journal:
                 raise
             except (Exception, ContinueRun) as error:
                 await self._replay.live()
-                return await self._steps.give_up(request, 1, describe(error))
+                return await self._steps.give_up(request, 1, self._recorder.error(error))
             finally:
                 _scope.set(request.scope)
                 # What it started and didn't wait for ends with it.
@@ -161,18 +169,14 @@ class Journal:
 
     async def _agent_returned(self, request: Request, value: Any, state: str) -> Any:
         try:
-            result = dump_json(value)
-            completed = pb.StepCompleted(
-                key=request.key,
-                attempt=1,
-                result=self._recorder.data(result),
-                agent_state=self._recorder.data(state),
-            )
+            data, given = self._recorder.taken(value)
+            kept = self._recorder.data(state)
+            completed = pb.StepCompleted(key=request.key, attempt=1, result=data, agent_state=kept)
         except (TypeError, ValueError, RecursionError) as error:
             return await self._steps.give_up(request, 1, not_kept(error))
         await self._steps.deliver(request, completed)
         self._states[request.name] = state
-        return fresh(value, result)
+        return given
 
     async def ask(self, request: Request, question: str, choices: Sequence[str]) -> str:
         """Put a question to a person, or the policy, and wait for the answer."""
@@ -394,7 +398,7 @@ class Journal:
             task.cancel()
         return tasks
 
-    def _show(self, request: Request, attempt: int, offset: int, text: str) -> None:
+    def _show(self, request: Request, attempt: int, channel: str, offset: int, text: str) -> None:
         scope = request.scope
         self._services.on_delta(
             Delta(
@@ -403,6 +407,7 @@ class Journal:
                 scope.actor,
                 request.key,
                 attempt,
+                channel,
                 offset,
                 text,
             )

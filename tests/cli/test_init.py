@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ def test_a_configuration(cli: Cli) -> None:
     Path(cli.folder, "all.yaml").write_text(
         "\n".join(line for line in examples if not line.startswith((" A", " beside")))
     )
+    examples = [line for line in lines if not re.match(r" \S", line)]
+    Path(cli.folder, "all.yaml").write_text("\n".join(examples))
     assert cli("list", "--config", "all.yaml").err == ""
     again = cli("init", "config")
     assert (again.status, again.out) == (2, "")

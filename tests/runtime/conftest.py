@@ -17,7 +17,7 @@ from axtui.model.codec import event_to_json, load_json
 from axtui.model.events import Record, blobs_of
 from axtui.model.fold import is_open, is_waiting
 from axtui.runtime import driver
-from axtui.runtime.config import Config, Policy
+from axtui.runtime.config import Config, Environment, Policy
 from axtui.runtime.controller import Controller, RunOptions
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.registry import Registry
@@ -33,13 +33,20 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 class World:
     """One controller, its log and its agents. A copy of it is what a crash leaves behind."""
 
-    def __init__(self, folder: Path, agents: Iterable[Agent], policy: Policy) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        agents: Iterable[Agent],
+        policy: Policy,
+        environment: Environment,
+    ) -> None:
         self.folder = folder
         self.agents = list(agents)
         self.policy = policy
+        self.environment = environment
         self.copies: list[World] = []
         self.log = SqliteLog.open_to_write(folder / "log.db")
-        config = Config(data_dir=folder, policy=policy)
+        config = Config(data_dir=folder, policy=policy, environment=environment)
         self.controller = Controller(self.log, config, Registry(self.agents))
 
     async def start(self, agent: Agent | str, input: str = "", id: str = ID, **options: Any) -> str:
@@ -147,7 +154,8 @@ class World:
         digests = {digest for record in records for digest in blobs_of(record.event())}
         blobs = [(digest, await self.log.blob(digest)) for digest in sorted(digests)]
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        world = World(folder, self.agents if agents is None else agents, policy or self.policy)
+        agents = self.agents if agents is None else agents
+        world = World(folder, agents, policy or self.policy, self.environment)
         self.copies.append(world)
         await world.log.restore(id, records, blobs)
         return world
@@ -194,10 +202,13 @@ async def make_world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeWorld
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         numbers = itertools.count(1)
 
-        def make(*agents: Agent, policy: Policy | None = None) -> World:
+        def make(
+            *agents: Agent, policy: Policy | None = None, environment: Environment | None = None
+        ) -> World:
             path = Path(folder) / f"world{next(numbers)}"
             path.mkdir()
-            worlds.append(World(path, agents, policy or Policy()))
+            made = World(path, agents, policy or Policy(), environment or Environment())
+            worlds.append(made)
             return worlds[-1]
 
         yield make

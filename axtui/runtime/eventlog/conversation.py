@@ -67,7 +67,10 @@ class Sink(Protocol):
 
 
 class Conversation:
-    """Head, state and pending writes of a conversation that this process writes."""
+    """Head, state and pending writes of a conversation that this process writes.
+
+    `state` is another object after some appends: who awaits anything has to look again.
+    """
 
     def __init__(self, sink: Sink, number: int, conversation_id: str, head: Head) -> None:
         self._sink = sink
@@ -141,8 +144,11 @@ class Conversation:
         for _, event in sealed:
             apply(self.state, event)
             if event.seq - self.keyframe_seq >= KEYFRAME_EVERY:
+                keyframe = self.state.SerializeToString()
+                append.keyframes.append((event.seq, keyframe))
                 self.keyframe_seq = event.seq
-                append.keyframes.append((event.seq, self.state.SerializeToString()))
+                # What a message of protobuf has dropped takes memory for as long as it is there.
+                self.state = st.State.FromString(keyframe)
         if self._may_change_summary(was, sealed):
             summary = summarise(self.state)
             if summary != self.summary:
