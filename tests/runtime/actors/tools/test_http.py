@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from axtui.runtime.actors.tools import server
 from axtui.runtime.actors.tools.faults import ToolFault
 
 from .conftest import Caller
@@ -77,7 +78,10 @@ async def test_a_session_that_the_server_has_ended(
     assert web.ended[-1] == "2"
 
 
-async def test_a_server_that_is_away(start: Start, make_web: Callable[..., Web]) -> None:
+async def test_a_server_that_is_away(
+    start: Start, make_web: Callable[..., Web], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "RECOVER_SECONDS", 0.01)
     web = make_web()
     call = start(web={"url": web.url})
     await call("web.hello")
@@ -87,6 +91,10 @@ async def test_a_server_that_is_away(start: Start, make_web: Callable[..., Web])
     assert (caught.value.code, caught.value.unknown) == ("unavailable", False)
     state = (await call.host.tools())["servers"]["web"]
     assert (state["state"], state["error"][:21]) == ("failed", "it can't be reached: ")
+    # Nobody has to ask for it to be found again.
+    make_web(port=web.server_port)
+    await call.until(lambda: call.changes)
+    assert (await call.host.tools())["servers"]["web"]["state"] == "ready"
 
 
 async def test_headers_are_sent(start: Start, make_web: Callable[..., Web]) -> None:
@@ -107,15 +115,15 @@ async def test_client_credentials(
     monkeypatch.setenv("RIGHT", "sesame")
     monkeypatch.setenv("WRONG", "rye")
 
-    def server(variable: str, issuer: str = web.base) -> dict[str, Any]:
+    def config(variable: str, issuer: str = web.base) -> dict[str, Any]:
         oauth = {"client_id": "me", "client_secret_env": variable, "issuer": issuer}
         return {"url": web.url, "oauth": oauth}
 
     call = start(
-        right=server("RIGHT"),
-        wrong=server("WRONG"),
-        unset=server("UNSET"),
-        astray=server("RIGHT", "http://127.0.0.1:1"),
+        right=config("RIGHT"),
+        wrong=config("WRONG"),
+        unset=config("UNSET"),
+        astray=config("RIGHT", "http://127.0.0.1:1"),
     )
     states = (await call.host.tools())["servers"]
     assert states["right"]["state"] == "ready"

@@ -20,8 +20,8 @@ class Web(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, secret: str = "") -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, secret: str = "", port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.secret = secret
         self.sessions = 0
         self.ended: list[str] = []
