@@ -144,8 +144,10 @@ class Controller:
                 await self._finished(conversation_id)
             if not is_open(conversation.state) or conversation_id in self._driven:
                 return conversation.state
-            self._registry.agent(conversation.state.run.agent)
             run = conversation.state.run
+            self._registry.agent(run.agent)
+            if drive and run.agent in WITH_MODEL:
+                self.toolbox.check_model()
             cause = {"paused": "person"}.get(run.state, "recovered")
             if run.state == "paused" and run.cause == "shutdown":
                 cause = "restarted"

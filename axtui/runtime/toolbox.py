@@ -71,7 +71,7 @@ class Toolbox:
             return f"It would fail: {error}"
 
     async def _offered(self) -> list[dict[str, Any]]:
-        """What models can be told of each tool."""
+        """What models can be told of each tool and agent, and which servers have failed."""
         # Whoever wants to know is about to ask a model.
         self._models.warm()
         agents = [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
@@ -89,6 +89,11 @@ class Toolbox:
             *(
                 {**_described(tool.name, tool.description, tool.schema), "effect": tool.effect}
                 for tool in tools[:MAX_OFFERED]
+            ),
+            *(
+                {"name": name, "error": state["error"]}
+                for name, state in self.servers.states.items()
+                if state["state"] == "failed"
             ),
         ]
 

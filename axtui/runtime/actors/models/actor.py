@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from axtui.runtime.actors.models.faults import ModelFault
 from axtui.runtime.actors.models.providers import default_model
 from axtui.runtime.actors.roster import Roster, ask
 from axtui.runtime.actors.supervisor import Spec
+from axtui.runtime.actors.wire import Fault
 from axtui.runtime.config import Models as Settings
 from axtui.runtime.errors import Refused
 
@@ -62,8 +64,7 @@ class Models:
         if prompt:
             request["messages"] = [{"role": "user", "content": [{"text": prompt}]}]
         seconds = timeout or TIMEOUT
-        name = default_model(os.environ, self._settings) if model == DEFAULT_MODEL else model
-        asked = {**request, "model": name, "timeout": seconds}
+        asked = {**request, "model": self._named(model), "timeout": seconds}
         try:
             async with asyncio.timeout(seconds + _PATIENCE):
                 return await ask(self._actor, "complete", asked, _shown(call().delta))
@@ -71,13 +72,19 @@ class Models:
             await self._actor.stop("hung")
             raise ActorError("timeout", "the model process hung", retryable=True) from None
 
-    async def _start(self) -> None:
+    def _named(self, model: str) -> str:
+        if model != DEFAULT_MODEL:
+            return model
         try:
+            return default_model(os.environ, self._settings)
+        except ModelFault as fault:
+            raise ActorError(fault.code, str(fault)) from None
+
+    async def _start(self) -> None:
+        # Whoever asks a model then starts it again, and is told what is wrong.
+        with suppress(Fault):
             async with self._actor.use():
                 pass
-        except Exception:
-            # Whoever asks a model starts it again, and is told what is wrong.
-            return
 
 
 def _shown(delta: Callable[..., None]) -> Callable[[Any], None]:
