@@ -62,6 +62,8 @@ class Follower:
         async for page in self._client.watch(self._id, self.state.seq):
             for item in page:
                 await self._take(item)
+            if warning := self._client.take_warning():
+                self._renderer.note(f"axtui: {warning}")
             if self.state.seq < head:
                 continue
             now = status(self.state)

@@ -51,6 +51,19 @@ _CONFIG = """\
 # Where Agent Skills are, beside .axtui/skills and .agents/skills here and in your home folder.
 #skills:
 #  paths: ["skills"]
+# Where the commands of a run are run.
+#environment:
+#  sandbox: auto                   # auto: bubblewrap where it works; bubblewrap: only so; none
+#  network: false
+#  workspace: ~/work               # else the folder axtui is started in
+#  env: [EDITOR]                   # variables that commands get beside PATH, HOME, LANG and such
+#  readable: [~/.cargo]            # folders that they may read beside the system's
+#  limits:                         # of one command
+#    time: 10m
+#    output: 1MiB                  # that is kept
+#    processes: 512
+#    memory: 4GiB
+#    file_size: 1GiB
 
 #policy:
 #  # For tools and steps by name: allow, ask or deny. The first pattern that fits holds.

@@ -350,6 +350,21 @@ def test_the_workspace_stays_where_the_run_was_started(cli: Cli) -> None:
     assert str(cli.folder) in done.out.splitlines()
 
 
+def test_without_a_sandbox_there_is_a_warning(cli: Cli) -> None:
+    (cli.folder / "axtui.yaml").write_text("environment: {sandbox: none}")
+    done = cli.run("exec", "--agent", "shell", "--input", "echo one\necho two")
+    assert (done.status, done.out.splitlines()[1:]) == (0, ["one", "two", f"seq={done.seq}"])
+    assert done.err == "axtui: commands are run without a sandbox, as the configuration says\n"
+
+
+def test_the_workspace_of_the_configuration(cli: Cli) -> None:
+    (cli.folder / "work").mkdir()
+    (cli.folder / "axtui.yaml").write_text(f"environment: {{workspace: {cli.folder}/work}}")
+    done = cli.run("exec", "--agent", "shell", "--input", "pwd; touch here")
+    assert done.out.splitlines()[1] == f"{cli.folder}/work"
+    assert (cli.folder / "work" / "here").exists()
+
+
 def test_verbose(cli: Cli) -> None:
     done = cli("exec", "--agent", "shell", "--input", "echo hi", "-v")
     assert done.out.splitlines()[1] == "hi"
