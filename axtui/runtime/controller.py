@@ -17,6 +17,7 @@ from axtui.model.codec import dump_json
 from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
+from axtui.runtime.actors.models.providers import DEFAULT_MODEL
 from axtui.runtime.actors.roster import Roster
 from axtui.runtime.agents import DEFAULT, WITH_MODEL
 from axtui.runtime.config import Config
@@ -26,6 +27,7 @@ from axtui.runtime.eventlog.base import CONTROL_LOG, EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.forking import fork
 from axtui.runtime.journal import Delta, Services
+from axtui.runtime.policy import rules_of
 from axtui.runtime.redaction import redactor
 from axtui.runtime.registry import Registry
 from axtui.runtime.toolbox import Toolbox
@@ -83,7 +85,7 @@ class Controller:
         self.roster = Roster(log, self._redactor.text)
         self.toolbox = Toolbox(config, registry, self.roster)
         self._services = Services(
-            log, registry, self.toolbox, config.policy, self._redactor, self._on_delta
+            log, registry, self.toolbox, rules_of(config), self._redactor, self._on_delta
         )
         self._driven: dict[str, tuple[Driver, asyncio.Task[None]]] = {}
         self._watchers: dict[str, set[Watcher]] = {}
@@ -390,8 +392,8 @@ class Controller:
         found = self._registry.agent(agent)
         settings = options.config
         if agent in WITH_MODEL:
-            self.toolbox.check_model()
             settings = planner_settings(self._config, settings)
+            self.toolbox.check_model(str(settings["model"] or DEFAULT_MODEL))
         budget = self._config.policy.budget
         workspace = (
             conversation.state.run.workspace

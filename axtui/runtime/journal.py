@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, NoReturn
 
 from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
 from axtui.model.codec import dump_json, load_json
-from axtui.runtime.config import Policy
 from axtui.runtime.eventlog.base import EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.history import ABANDONED, CHANGE, Entry, History
+from axtui.runtime.policy import Rules
 from axtui.runtime.questions import Questions
 from axtui.runtime.recorder import Recorder
 from axtui.runtime.redaction import Redactor
@@ -47,7 +47,7 @@ class Services:
     log: EventLog
     registry: Registry
     toolbox: Toolbox
-    policy: Policy
+    rules: Rules
     redactor: Redactor
     on_delta: Callable[[Delta], None]
 
@@ -68,7 +68,7 @@ class Journal:
         self._fail = fail
         self._replay = Replay(history, self._stuck)
         self._recorder = Recorder(services.log, conversation, services.redactor)
-        self._questions = Questions(self._recorder, self._replay, services.policy, fail)
+        self._questions = Questions(self._recorder, self._replay, services.rules, fail)
         self._steps = Steps(
             services.toolbox, self._recorder, self._replay, self._questions, self._show
         )
