@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from axtui.model.codec import dump_json
+from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
@@ -148,8 +148,9 @@ class Controller:
                 return conversation.state
             run = conversation.state.run
             self._registry.agent(run.agent)
-            if drive and run.agent in WITH_MODEL:
-                self.toolbox.check_model()
+            if drive and run.agent in WITH_MODEL and run.config.HasField("text"):
+                # To go on without its model would be to fail.
+                self._check_model(load_json(run.config.text))
             cause = {"paused": "person"}.get(run.state, "recovered")
             if run.state == "paused" and run.cause == "shutdown":
                 cause = "restarted"
@@ -386,6 +387,9 @@ class Controller:
                 f"`axtui cancel {name}` ends it",
             )
 
+    def _check_model(self, settings: dict[str, Any]) -> None:
+        self.toolbox.check_model(str(settings.get("model") or DEFAULT_MODEL))
+
     def _run_started(
         self, conversation: Conversation, agent: str, options: RunOptions
     ) -> pb.RunStarted:
@@ -393,7 +397,7 @@ class Controller:
         settings = options.config
         if agent in WITH_MODEL:
             settings = planner_settings(self._config, settings)
-            self.toolbox.check_model(str(settings["model"] or DEFAULT_MODEL))
+            self._check_model(settings)
         budget = self._config.policy.budget
         workspace = (
             conversation.state.run.workspace
