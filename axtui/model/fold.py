@@ -69,8 +69,7 @@ def is_waiting(state: st.State) -> bool:
         return False
     asked_about = {question.key for question in state.questions.values()}
     return all(
-        step.state == "unknown" or step.type == "agent" or step.key in asked_about
-        for step in state.open_steps.values()
+        step.type == "agent" or step.key in asked_about for step in state.open_steps.values()
     )
 
 
