@@ -20,6 +20,7 @@ COMMANDS = {
     "prune": "remove old conversations for good",
     "export": "write a conversation to a file",
     "import": "read an exported conversation",
+    "skills": "the Agent Skills that there are, and whether some are valid",
     "verify": "check that the log is what was written",
     "init": "write a commented axtui.yaml, or the skeleton of an agent",
     "completion": "completions for bash, zsh or fish",

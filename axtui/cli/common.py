@@ -169,15 +169,19 @@ async def _run(command: Any, args: argparse.Namespace) -> int:
 @contextlib.asynccontextmanager
 async def connected(args: argparse.Namespace) -> AsyncIterator[Client]:
     """The client that the options and the environment say, closed at the end."""
-    try:
-        folder = Path.cwd()
-    except OSError:
-        raise UsageError("the current folder is gone", "change into another") from None
-    client = connect(load_config(args.config, args.data_dir, os.environ, folder))
+    client = connect(load_config(args.config, args.data_dir, os.environ, current_folder()))
     try:
         yield client
     finally:
         await client.close()
+
+
+def current_folder() -> Path:
+    """The folder that axtui was started in. Raises UsageError if there is none any more."""
+    try:
+        return Path.cwd()
+    except OSError:
+        raise UsageError("the current folder is gone", "change into another") from None
 
 
 class Told(NamedTuple):

@@ -21,6 +21,17 @@ _CONFIG = """\
 #  sqlite:
 #    filename: log.db
 
+# Models. Keys are only ever read from the environment: GEMINI_API_KEY, ANTHROPIC_API_KEY,
+# OPENAI_API_KEY; the first one that is set chooses the model where nothing else does.
+#models:
+#  default: anthropic:claude-sonnet-5-5
+#  # Other servers: openai stands for all that offer chat completions, such as vLLM or llama.cpp.
+#  providers:
+#    local:
+#      kind: openai                # or anthropic, gemini
+#      base_url: http://127.0.0.1:8080/v1
+#      key_env: LOCAL_KEY          # the variable that holds its key, if it needs one
+
 # Agents of your own, beside the built-in ones. `axtui init agent NAME` writes a skeleton.
 #agents:
 #  - id: greeter
@@ -28,6 +39,18 @@ _CONFIG = """\
 #    description: greets
 #    timeout: 10m                  # of running time; waiting for a person doesn't count
 
+# Servers of tools, which speak MCP. Agents call a tool by SERVER.TOOL.
+#tools:
+#  time:
+#    command: [mcp-server-time]    # a program, or else `url: "https://…/mcp"`
+#    env: {EXAMPLE: "text"}        # beside PATH, HOME and the like; a url has `headers` instead
+#    approve: {"*": ask}           # allow, ask or deny, by the names that the server has
+#    readonly: ["get_*"]           # which tools are so; without it, those the server says are
+#    idempotent: ["convert_*"]     # likewise
+#    timeout: 1m                   # of one call
+# Where Agent Skills are, beside .axtui/skills and .agents/skills here and in your home folder.
+#skills:
+#  paths: ["skills"]
 # Where the commands of a run are run.
 #environment:
 #  sandbox: auto                   # auto: bubblewrap where it works; bubblewrap: only so; none
@@ -50,6 +73,9 @@ _CONFIG = """\
 #  budget:
 #    steps: 10000
 #    seconds: 24h
+#  # Environment variables whose values are redacted wherever they turn up. This takes the place of
+#  # the default: *API_KEY, *TOKEN, *SECRET*, *PASSWORD* and the like.
+#  redact: ["*TOKEN", "DATABASE_URL"]
 """
 _AGENT = '''\
 """An agent for axtui."""

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from axtui.cli.output import is_terminal, print_json, print_text, say
 from axtui.cli.prompt import read_line
-from axtui.cli.story import describe, ending, said
+from axtui.cli.story import about, describe, ending, said
 from axtui.client import Delta
 from axtui.model.codec import event_to_json, load_json
-from axtui.model.events import text_of
 from axtui.model.fold import status
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
@@ -65,7 +64,7 @@ class JsonRenderer:
         data = {
             "step": delta.step,
             "attempt": delta.attempt,
-            "channel": "output",
+            "channel": delta.channel,
             "offset": delta.offset,
             "text": delta.text,
         }
@@ -98,8 +97,11 @@ class JsonRenderer:
             "state": status(state),
             "last_seq": state.seq,
             "output": load_json(output),
-            # No model has been asked yet that could have used any.
-            "usage": {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0},
+            "usage": {
+                "input_tokens": run.usage.input_tokens,
+                "output_tokens": run.usage.output_tokens,
+                "cost_usd": None if run.usage.unpriced_calls else run.usage.cost_nusd / 1e9,
+            },
         }
         if run.error.code:
             result["error"] = {"code": run.error.code, "message": run.error.message}
@@ -156,9 +158,8 @@ class TextRenderer:
     async def ask(self, question: st.Question) -> tuple[str, str] | None:
         """The answer of the person at the terminal, asked until it is one; None if he leaves."""
         say(question.question)
-        detail = text_of(question.detail)
-        if detail not in ("null", "[]") and detail not in question.question:
-            say(f"  {detail}")
+        for line in about(question):
+            say(f"  {line}")
         choices = list(question.choices)
         while True:
             answer = await read_line(f"[{'/'.join(choices)}] " if choices else "> ")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from axtui.cli.arguments import checkpoint, name
 from axtui.cli.output import print_json, print_text
 from axtui.cli.story import ending, summary
-from axtui.cli.words import clock, count
+from axtui.cli.words import clock, count, used
 from axtui.model.codec import message_to_json
 from axtui.model.events import text_of
 from axtui.model.fold import is_open, status
@@ -78,6 +78,8 @@ def _run_facts(state: st.State) -> list[tuple[str, str]]:
         ("steps", f"{totals.steps:,} in {count(totals.runs, 'run')}{failed}"),
         ("workspace", run.workspace),
     ]
+    if totals.HasField("usage"):
+        facts.append(("models", used(totals.usage)))
     if run.error.message:
         facts.append(("error", f"{run.error.code}: {run.error.message}"))
     return facts

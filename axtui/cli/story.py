@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from axtui.cli.control import quoted, resume_command
 from axtui.cli.words import took
+from axtui.model.codec import dump_json, load_json
 from axtui.model.events import text_of
 from axtui.model.fold import status
 from axtui.v1 import event_pb2 as pb
@@ -77,6 +78,12 @@ def _other(event: pb.Event) -> str:
             return _with(f"from {forked.source_id}:{forked.source_seq}", "", event.principal)
         case "conversation.deleted":
             return _with("", event.conversation_deleted.reason, event.principal)
+        case "actor.started":
+            return f"{event.actor_started.actor} pid {event.actor_started.pid}"
+        case "actor.stopped":
+            return f"{event.actor_stopped.actor}: {event.actor_stopped.reason}"
+        case "actor.failed":
+            return f"{event.actor_failed.actor}: {event.actor_failed.reason}"
     return ""
 
 
@@ -108,8 +115,37 @@ def _waiting(state: st.State) -> list[str]:
     lines = []
     for question in sorted(state.questions.values(), key=lambda asked: asked.seq):
         lines.append(f"axtui: the run waits: {question.question}")
+        lines += [f"  {line}" for line in about(question)]
         lines += [f"  {line}" for line in answers(state.conversation_id, question)]
     return [*lines, "then", f"  {resume_command(state.conversation_id)}"]
+
+
+def about(question: st.Question) -> list[str]:
+    """All that is asked about, as far as the question itself doesn't say it."""
+    lines = []
+    detail = text_of(question.detail)
+    if detail not in ("", "null", "[]", "{}") and detail not in question.question:
+        lines += _spelled_out(detail)
+    lines += text_of(question.diff).splitlines()
+    if question.rule:
+        lines.append(f"asked because: {question.rule}")
+    return lines
+
+
+def _spelled_out(detail: str) -> list[str]:
+    """JSON values as a person reads them best: a line each, and texts as they are."""
+    try:
+        values = load_json(detail)
+    except ValueError:
+        # Only the beginning of what is kept elsewhere.
+        return detail.splitlines()
+    if not isinstance(values, dict):
+        return [detail]
+    lines = []
+    for name, value in values.items():
+        first, *rest = (value if isinstance(value, str) else dump_json(value)).splitlines() or [""]
+        lines += [f"{name}: {first}", *(f"  {line}" for line in rest)]
+    return lines
 
 
 def answers(conversation_id: str, question: st.Question) -> list[str]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from axtui.model.codec import dump_json
+from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
+from axtui.runtime.actors.models.providers import DEFAULT_MODEL
+from axtui.runtime.actors.roster import Roster
+from axtui.runtime.agents import DEFAULT, WITH_MODEL
 from axtui.runtime.config import Config
 from axtui.runtime.driver import Driver, abandoned, interrupted
 from axtui.runtime.errors import Refused
@@ -23,7 +27,10 @@ from axtui.runtime.eventlog.base import CONTROL_LOG, EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.forking import fork
 from axtui.runtime.journal import Delta, Services
+from axtui.runtime.policy import rules_of
+from axtui.runtime.redaction import redactor
 from axtui.runtime.registry import Registry
+from axtui.runtime.toolbox import Toolbox
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
@@ -74,11 +81,12 @@ class Controller:
         self.log = log
         self._config = config
         self._registry = registry
-        # What only looks at a log needs nothing of this.
-        from axtui.runtime.actors.environment import Environment
-
-        self.environment = Environment(config.environment, hidden=config.own_paths)
-        self._services = Services(log, registry, self.environment, config.policy, self._on_delta)
+        self._redactor = redactor(config, os.environ)
+        self.roster = Roster(log, self._redactor.text)
+        self.toolbox = Toolbox(config, registry, self.roster)
+        self._services = Services(
+            log, registry, self.toolbox, rules_of(config), self._redactor, self._on_delta
+        )
         self._driven: dict[str, tuple[Driver, asyncio.Task[None]]] = {}
         self._watchers: dict[str, set[Watcher]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -99,15 +107,15 @@ class Controller:
         _refuse_unfit(input, "the input")
         async with self._lock(conversation_id):
             conversation = await self.log.conversation(conversation_id, create=True)
-            state = conversation.state
             done = await self._done_before(conversation, request_id)
             if done is not None:
                 return done
+            state = conversation.state
             self._refuse_if_busy(state)
-            started = self._run_started(conversation, agent or state.run.agent, options)
+            started = self._run_started(conversation, agent or state.run.agent or DEFAULT, options)
             exec_id = new_id()
             said = user_message("")
-            said.content[0].text.CopyFrom(conversation.data(input))
+            said.content[0].text.CopyFrom(conversation.data(self._redactor.text(input)))
             commit = conversation.append(
                 Draft(started, exec_id, "", principal, request_id),
                 Draft(said, exec_id, "", principal),
@@ -138,8 +146,11 @@ class Controller:
                 await self._finished(conversation_id)
             if not is_open(conversation.state) or conversation_id in self._driven:
                 return conversation.state
-            self._registry.agent(conversation.state.run.agent)
             run = conversation.state.run
+            self._registry.agent(run.agent)
+            if drive and run.agent in WITH_MODEL and run.config.HasField("text"):
+                # To go on without its model would be to fail.
+                self._check_model(load_json(run.config.text))
             cause = {"paused": "person"}.get(run.state, "recovered")
             if run.state == "paused" and run.cause == "shutdown":
                 cause = "restarted"
@@ -279,8 +290,9 @@ class Controller:
             await asyncio.wait({task for _, task in self._driven.values()})
 
     async def close(self, principal: str = "") -> None:
-        """Pause what runs, then close the log."""
+        """Pause what runs, stop the actors, then close the log."""
         await self.suspend(principal)
+        await self.roster.close()
         await self.log.close()
 
     # Below
@@ -375,13 +387,17 @@ class Controller:
                 f"`axtui cancel {name}` ends it",
             )
 
+    def _check_model(self, settings: dict[str, Any]) -> None:
+        self.toolbox.check_model(str(settings.get("model") or DEFAULT_MODEL))
+
     def _run_started(
         self, conversation: Conversation, agent: str, options: RunOptions
     ) -> pb.RunStarted:
-        if not agent:
-            known = ", ".join(sorted(self._registry.agents))
-            raise Refused("usage", "which agent is to run?", f"--agent takes one of {known}")
         found = self._registry.agent(agent)
+        settings = options.config
+        if agent in WITH_MODEL:
+            settings = planner_settings(self._config, settings)
+            self._check_model(settings)
         budget = self._config.policy.budget
         workspace = (
             conversation.state.run.workspace
@@ -391,7 +407,7 @@ class Controller:
         )
         return pb.RunStarted(
             agent=agent,
-            config=conversation.data(dump_json(options.config)),
+            config=conversation.data(self._redactor.text(dump_json(settings))),
             approve=options.approve or "policy",
             on_interrupted=options.on_interrupted or "ask",
             workspace=workspace,
@@ -399,8 +415,17 @@ class Controller:
                 timeout_us=int((found.timeout or 0) * 1e6),
                 steps=budget.steps,
                 active_us=int(budget.seconds * 1e6),
+                tokens=budget.tokens,
+                cost_nusd=int(budget.cost_usd * 1e9),
             ),
         )
+
+
+def planner_settings(config: Config, given: Any) -> Any:
+    """What an agent with a model is set up with: the configuration's, and over it what is given."""
+    if given is not None and not isinstance(given, dict):
+        raise Refused("usage", "--agent-config of this agent is an object", "such as {}")
+    return {**asdict(config.planner), **(given or {})}
 
 
 def _refuse_unfit_id(conversation_id: str) -> None:

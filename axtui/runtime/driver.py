@@ -14,7 +14,6 @@ from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, Payload, Record
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
-from axtui.runtime.effects import describe
 from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.history import History
@@ -92,7 +91,7 @@ class Driver:
         if isinstance(error, asyncio.CancelledError):
             failed = pb.Error(code="agent", message="it was canceled")
         elif error is not None and not isinstance(error, ContinueRun):
-            failed = describe(error)
+            failed = journal.described(error)
         elif diverged:
             failed = pb.Error(code="diverged", message=diverged)
         else:
@@ -234,7 +233,7 @@ class Driver:
         return data.text
 
     def _data(self, text: str) -> pb.Data:
-        return self.conversation.data(text)
+        return self.conversation.data(self._services.redactor.text(text))
 
 
 def interrupted(state: st.State, why: str) -> list[Draft]:

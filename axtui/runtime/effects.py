@@ -11,7 +11,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
-from axtui.agent import Call, ContinueRun, StepFailed, ToolError, _call
+from axtui.agent import ActorError, Call, ContinueRun, StepFailed, ToolError, _call
 from axtui.v1 import event_pb2 as pb
 
 MAX_MESSAGE = 2000
@@ -94,12 +94,19 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
     return await done
 
 
+def is_unknown(error: BaseException) -> bool:
+    """Whether nobody knows what the attempt did that failed with this."""
+    return isinstance(error, StepTimeout) or (isinstance(error, ActorError) and error.unknown)
+
+
 def describe(error: BaseException) -> pb.Error:
     """An exception as a log keeps it."""
     if isinstance(error, ToolError):
         return pb.Error(code="tool", message=_clean(_text(error), MAX_MESSAGE))
     if isinstance(error, StepTimeout):
         return pb.Error(code="timeout", message=str(error))
+    if isinstance(error, ActorError):
+        return pb.Error(code=error.code, message=_clean(_text(error), MAX_MESSAGE))
     if isinstance(error, StepFailed):
         return pb.Error(code="step", message=_clean(str(error), MAX_MESSAGE))
     if isinstance(error, ContinueRun):

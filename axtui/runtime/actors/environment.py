@@ -52,6 +52,19 @@ class Environment:
         self._warn(f"commands are run WITHOUT A SANDBOX: {self._found}")
         return None
 
+    async def unprotected(self) -> str:
+        """Why commands that a model chose aren't run in a sandbox; nothing if they are, or if the
+        configuration wants none.
+        """
+        if self._settings.sandbox == "none":
+            return ""
+        try:
+            found = await self.sandbox()
+        except ToolError:
+            # Nothing is run, as the call itself will say.
+            return ""
+        return "" if found else "there is no sandbox"
+
     def files(self, workspace: str) -> Workspace:
         """The files of a workspace folder, without those that are hidden here."""
         return Workspace(workspace, self._hidden)

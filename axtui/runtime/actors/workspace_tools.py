@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
-from axtui.agent import Effect, ToolError, call
+from axtui.agent import Tool, ToolError, call
 from axtui.runtime.actors.environment import Environment
 from axtui.runtime.actors.files import MAX_LINES, MAX_LISTED
 
 _KINDS: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
-
-
-@dataclass(frozen=True, slots=True)
-class WorkspaceTool:
-    """A tool as a model is told of it, and what is done when it calls it.
-
-    `parameters` is a JSON schema. `function` takes the arguments as keywords, within a step (see
-    `axtui.agent.call`), and raises ToolError for what the model can correct.
-    """
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-    effect: Effect
-    function: Callable[..., Any]
 
 
 async def shell(**arguments: Any) -> dict[str, Any]:
@@ -110,48 +94,59 @@ _LIST = _schema(
     pattern=_text("Such as `*.py` for names, or `src/*.py` for paths below the folder."),
 )
 
-TOOLS = (
-    WorkspaceTool(
+_TOOLS = (
+    Tool(
         "shell",
-        "Runs a command line with /bin/sh in the workspace, and gives back its exit status and its "
-        "output. It has no input and no terminal. Each call begins afresh: folders changed into, "
-        "variables and background processes don't last. Often it has no network, and of long "
-        "output the middle is left out.",
-        _SHELL,
-        "",
         shell,
+        effect="",
+        description=(
+            "Runs a command line with /bin/sh in the workspace, and gives back its exit status "
+            "and its output. It has no input and no terminal. Each call begins afresh: folders "
+            "changed into, variables and background processes don't last. Often it has no "
+            "network, and of long output the middle is left out."
+        ),
+        schema=_SHELL,
     ),
-    WorkspaceTool(
+    Tool(
         "read_file",
-        "Reads lines of a text file in the workspace. A note in brackets at the end, which isn't "
-        "in the file, says which lines these are if there are more.",
-        _READ,
-        "readonly",
         _on_files("read_file", _READ),
+        effect="readonly",
+        description=(
+            "Reads lines of a text file in the workspace. A note in brackets at the end, which "
+            "isn't in the file, says which lines these are if there are more."
+        ),
+        schema=_READ,
     ),
-    WorkspaceTool(
+    Tool(
         "write_file",
-        "Writes a text file in the workspace: makes it, with the folders it is in, or replaces all "
-        "that was in it. To change a part of a file use edit_file.",
-        _WRITE,
-        "idempotent",
         _on_files("write_file", _WRITE),
+        effect="idempotent",
+        description=(
+            "Writes a text file in the workspace: makes it, with the folders it is in, or "
+            "replaces all that was in it. To change a part of a file use edit_file."
+        ),
+        schema=_WRITE,
     ),
-    WorkspaceTool(
+    Tool(
         "edit_file",
-        "Replaces one piece of text in a file in the workspace. `old` has to be in the file just "
-        "once: take in as many lines around it as that needs.",
-        _EDIT,
-        "",
         _on_files("edit_file", _EDIT),
+        effect="",
+        description=(
+            "Replaces one piece of text in a file in the workspace. `old` has to be in the file "
+            "just once: take in as many lines around it as that needs."
+        ),
+        schema=_EDIT,
     ),
-    WorkspaceTool(
+    Tool(
         "list_files",
-        "Lists a folder in the workspace, names of folders ending in a slash. With a pattern, "
-        "lists the files in that folder and below it that fit, * standing for any characters; "
-        f".git is left out. At most {MAX_LISTED} names are given back.",
-        _LIST,
-        "readonly",
         _on_files("list_files", _LIST),
+        effect="readonly",
+        description=(
+            "Lists a folder in the workspace, names of folders ending in a slash. With a "
+            "pattern, lists the files in that folder and below it that fit, * standing for any "
+            f"characters; .git is left out. At most {MAX_LISTED} names are given back."
+        ),
+        schema=_LIST,
     ),
 )
+WORKSPACE_TOOLS = {tool.name: tool for tool in _TOOLS}

@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from axtui.agent import Context, StepFailed, Tool, agent
-from axtui.runtime.actors.workspace_tools import TOOLS
+from axtui.runtime.actors.workspace_tools import WORKSPACE_TOOLS
 from tests.runtime.conftest import MakeWorld
 
-TOOLS_BY_NAME = {tool.name: tool for tool in TOOLS}
 
-
-@agent(tools=[Tool(tool.name, tool.function, tool.effect) for tool in TOOLS])
+@agent(tools=[Tool(tool.name, tool.function, tool.effect) for tool in WORKSPACE_TOOLS.values()])
 async def worker(ctx: Context) -> Any:
     """Calls the tool that it is told to."""
     try:
@@ -63,14 +61,14 @@ async def test_what_a_model_can_correct(
 
 
 def test_what_a_model_is_told() -> None:
-    assert {tool.name: tool.effect for tool in TOOLS} == {
+    assert {tool.name: tool.effect for tool in WORKSPACE_TOOLS.values()} == {
         "shell": "",
         "read_file": "readonly",
         "write_file": "idempotent",
         "edit_file": "",
         "list_files": "readonly",
     }
-    for tool in TOOLS:
+    for tool in WORKSPACE_TOOLS.values():
         assert tool.description.endswith(".")
-        assert tool.parameters["type"] == "object"
-        assert set(tool.parameters["required"]) <= set(tool.parameters["properties"])
+        assert tool.schema["type"] == "object"
+        assert set(tool.schema["required"]) <= set(tool.schema["properties"])

@@ -1,0 +1,223 @@
+"""How the controller and the processes of its actors talk: calls in both directions on one socket.
+
+A frame is its length in four bytes, then a JSON object: `{"call", "method", "params"}`, later
+answered by `{"reply", "result"}` or `{"reply", "fault"}`; before that `{"progress", "value"}` may
+come, and from the caller `{"cancel"}`. Numbers are the caller's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+MAX_FRAME = 96 * 1024 * 1024
+# Calls of one side that the other works on at the same time; one more fails.
+MAX_CALLS = 1000
+# Provisional text is dropped rather than kept for who reads too slowly.
+MAX_UNSENT = 1024 * 1024
+# Frames that are read in one go before others have their turn; a flood is read no faster than
+# this many every `_FLOOD_SECONDS`.
+_BURST = 200
+_FLOOD_SECONDS = 0.05
+
+Progress: TypeAlias = Callable[[Any], None]
+Handler: TypeAlias = Callable[[Any, Progress], Awaitable[Any]]
+
+
+class Fault(Exception):
+    """A call failed. `code` is a stable word, `details` are JSON values.
+
+    `unknown` tells that nobody knows whether it had an effect.
+    """
+
+    def __init__(self, code: str, message: str, *, unknown: bool = False, **details: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.unknown = unknown
+        self.details = details
+
+
+class Peer:
+    """One end. `handlers` are what the other may call."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        handlers: Mapping[str, Handler],
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._handlers = handlers
+        self._numbers = itertools.count(1)
+        self._calls: dict[int, tuple[asyncio.Future[Any], Progress]] = {}
+        self._serving: dict[int, asyncio.Task[None]] = {}
+        self._gone = ""
+
+    async def call(self, method: str, params: Any, on_progress: Progress = lambda _: None) -> Any:
+        """What the other end makes of it. Raises Fault, with the code `gone` if the end is gone."""
+        if self._gone:
+            raise Fault("gone", self._gone)
+        number = next(self._numbers)
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._calls[number] = done, on_progress
+        try:
+            self._send({"call": number, "method": method, "params": params})
+            await self._drain()
+            return await done
+        except asyncio.CancelledError:
+            self._send({"cancel": number})
+            raise
+        finally:
+            self._calls.pop(number, None)
+
+    async def run(self) -> str:
+        """Read until the other end is gone; gives back why."""
+        why = "the connection was closed"
+        try:
+            while True:
+                for _ in range(_BURST):
+                    self._take(await self._read())
+                await asyncio.sleep(_FLOOD_SECONDS if self._has_more() else 0)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            why = f"it sent what is no message: {error}"
+        finally:
+            self._end(why)
+        return why
+
+    def close(self) -> None:
+        """Hang up; calls in flight fail."""
+        self._writer.close()
+        self._end("the connection was closed")
+
+    async def _read(self) -> Any:
+        size = int.from_bytes(await self._reader.readexactly(4), "big")
+        if size > MAX_FRAME:
+            raise ValueError(f"{size:,} bytes are more than the {MAX_FRAME:,} of one message")
+        return json.loads(await self._reader.readexactly(size))
+
+    def _has_more(self) -> bool:
+        # StreamReader offers no other way to ask.
+        return bool(getattr(self._reader, "_buffer", b""))
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        match frame:
+            case {"call": int(number), "method": str(method)}:
+                self._accept(number, method, frame.get("params"))
+            case {"cancel": int(number)}:
+                if task := self._serving.get(number):
+                    task.cancel()
+            case {"progress": int(number), "value": value}:
+                if number in self._calls:
+                    self._calls[number][1](value)
+            case {"reply": int(number)}:
+                done, _ = self._calls.pop(number, (None, None))
+                if done is not None and not done.done():
+                    _settle(done, frame)
+            case _:
+                raise ValueError(f"{str(frame)[:80]!r}")
+
+    def _accept(self, number: int, method: str, params: Any) -> None:
+        if len(self._serving) >= MAX_CALLS:
+            self._fail(number, Fault("busy", f"{MAX_CALLS} calls are in flight already"))
+        elif method not in self._handlers:
+            self._fail(number, Fault("method", f"there is no {method!r} to call"))
+        else:
+            task = asyncio.create_task(self._serve(number, self._handlers[method], params))
+            self._serving[number] = task
+            task.add_done_callback(lambda _: self._serving.pop(number, None))
+
+    async def _serve(self, number: int, handler: Handler, params: Any) -> None:
+        def progress(value: Any) -> None:
+            if number in self._serving and self._unsent() < MAX_UNSENT:
+                self._send({"progress": number, "value": value})
+
+        try:
+            self._send({"reply": number, "result": await handler(params, progress)})
+        except Fault as fault:
+            self._fail(number, fault)
+        except asyncio.CancelledError:
+            self._fail(number, Fault("canceled", "it was canceled", unknown=True))
+            raise
+        except Exception as error:
+            self._fail(number, Fault("crash", f"{type(error).__name__}: {error}", unknown=True))
+        await self._drain()
+
+    def _fail(self, number: int, fault: Fault) -> None:
+        told = {"code": fault.code, "message": str(fault), "unknown": fault.unknown}
+        self._send({"reply": number, "fault": told | {"details": fault.details}})
+
+    def _unsent(self) -> int:
+        return self._writer.transport.get_write_buffer_size()
+
+    def _send(self, frame: dict[str, Any]) -> None:
+        if self._writer.is_closing():
+            return
+        data = json.dumps(frame, separators=(",", ":")).encode()
+        if len(data) > MAX_FRAME:
+            raise Fault("size", f"{len(data):,} bytes are more than the {MAX_FRAME:,} of a message")
+        self._writer.write(len(data).to_bytes(4, "big"))
+        self._writer.write(data)
+
+    async def _drain(self) -> None:
+        # Who is gone is noticed by who reads.
+        with suppress(OSError):
+            await self._writer.drain()
+
+    def _end(self, why: str) -> None:
+        self._gone = self._gone or why
+        self._writer.close()
+        for task in self._serving.values():
+            task.cancel()
+        for done, _ in self._calls.values():
+            if not done.done():
+                done.set_exception(Fault("gone", self._gone, unknown=True))
+                # Whoever called may have gone too.
+                done.exception()
+
+
+def _settle(done: asyncio.Future[Any], frame: dict[str, Any]) -> None:
+    fault = frame.get("fault")
+    if fault is None:
+        done.set_result(frame.get("result"))
+    else:
+        details = {str(key): value for key, value in dict(fault.get("details") or {}).items()}
+        unknown = fault.get("unknown") is True
+        error = Fault(str(fault["code"]), str(fault["message"]), unknown=unknown)
+        error.details = details
+        done.set_exception(error)
+        done.exception()
+
+
+async def connect(sock: socket.socket, handlers: Mapping[str, Handler]) -> Peer:
+    """The end that a connected stream socket is."""
+    sock.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=sock, limit=4 * 1024 * 1024)
+    return Peer(reader, writer, handlers)
+
+
+def serve(
+    start: Callable[[Peer], Mapping[str, Handler]], close: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """The main program of an actor's process, whose standard input is the socket.
+
+    `start` is given the end to call the controller by, and tells what it may call.
+    """
+
+    async def main() -> None:
+        handlers: dict[str, Handler] = {}
+        peer = await connect(socket.socket(fileno=0), handlers)
+        handlers.update(start(peer))
+        try:
+            await peer.run()
+        finally:
+            await close()
+
+    asyncio.run(main())
