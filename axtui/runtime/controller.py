@@ -17,6 +17,7 @@ from axtui.model.codec import dump_json
 from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
+from axtui.runtime.actors.models.providers import DEFAULT_MODEL
 from axtui.runtime.actors.roster import Roster
 from axtui.runtime.agents import DEFAULT, WITH_MODEL
 from axtui.runtime.config import Config
@@ -388,8 +389,8 @@ class Controller:
         found = self._registry.agent(agent)
         settings = options.config
         if agent in WITH_MODEL:
-            self.toolbox.check_model()
             settings = planner_settings(self._config, settings)
+            self.toolbox.check_model(str(settings["model"] or DEFAULT_MODEL))
         budget = self._config.policy.budget
         workspace = (
             conversation.state.run.workspace

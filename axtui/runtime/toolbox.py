@@ -10,7 +10,8 @@ from typing import Any
 
 from axtui.agent import Retry, Tool, ToolError
 from axtui.runtime.actors.environment import Environment
-from axtui.runtime.actors.models.actor import DEFAULT_MODEL, Models
+from axtui.runtime.actors.models.actor import Models
+from axtui.runtime.actors.models.providers import DEFAULT_MODEL
 from axtui.runtime.actors.roster import Roster
 from axtui.runtime.actors.tools.actor import ToolServers
 from axtui.runtime.actors.workspace_tools import WORKSPACE_TOOLS
@@ -38,9 +39,10 @@ class Toolbox:
         self.servers = ToolServers(roster, config.tools)
         self.skills = Skills(config.skill_paths, Path.cwd(), self.environment.unprotected)
 
-    def check_model(self) -> None:
-        """Raise Refused, saying what would do, if no model can be asked."""
-        self._models.check()
+    def check_model(self, name: str) -> None:
+        """Raise Refused, saying what would do, if a model can't be asked."""
+        if name not in self._registry.models:
+            self._models.check(name)
 
     async def find(self, type: str, name: str) -> Tool | None:
         """The tool or model of that name."""
@@ -72,8 +74,9 @@ class Toolbox:
 
     async def _offered(self) -> list[dict[str, Any]]:
         """What models can be told of each tool."""
-        # Whoever wants to know is about to ask a model.
-        self._models.warm()
+        if DEFAULT_MODEL not in self._registry.models:
+            # Whoever wants to know is about to ask a model.
+            self._models.warm()
         agents = [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
         tools = [
             *self._registry.tools.values(),

@@ -12,7 +12,7 @@ from typing import Any
 
 from axtui.agent import ActorError, Retry, Tool, call
 from axtui.runtime.actors.models.faults import ModelFault
-from axtui.runtime.actors.models.providers import default_model
+from axtui.runtime.actors.models.providers import named_model
 from axtui.runtime.actors.roster import Roster, ask
 from axtui.runtime.actors.supervisor import Spec
 from axtui.runtime.config import Models as Settings
@@ -21,8 +21,6 @@ from axtui.runtime.errors import Refused
 # Providers are down for minutes, and a run is there for days.
 RETRY = Retry(attempts=8, delay=1.0, max_delay=60.0, total=1800.0)
 TIMEOUT = 600.0
-# The name that stands for the model of the configuration.
-DEFAULT_MODEL = "default"
 # The process bounds the call by itself; if it doesn't, it hangs.
 _PATIENCE = 30.0
 
@@ -38,10 +36,10 @@ class Models:
         self._actor = roster.add(spec)
         self._warming: asyncio.Task[None] | None = None
 
-    def check(self) -> None:
-        """Raise Refused, saying what would do, if there is no model to ask by default."""
+    def check(self, model: str) -> None:
+        """Raise Refused, saying what would do, if a model can't be asked."""
         try:
-            default_model(os.environ, self._settings)
+            named_model(model, os.environ, self._settings)
         except ModelFault as fault:
             raise Refused("usage", str(fault)) from None
 
@@ -62,7 +60,10 @@ class Models:
         if prompt:
             request["messages"] = [{"role": "user", "content": [{"text": prompt}]}]
         seconds = timeout or TIMEOUT
-        name = default_model(os.environ, self._settings) if model == DEFAULT_MODEL else model
+        try:
+            name = named_model(model, os.environ, self._settings)
+        except ModelFault as fault:
+            raise ActorError(fault.code, str(fault)) from None
         asked = {**request, "model": name, "timeout": seconds}
         try:
             async with asyncio.timeout(seconds + _PATIENCE):

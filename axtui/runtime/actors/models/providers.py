@@ -16,6 +16,8 @@ from axtui.runtime.config import ModelProvider, Models
 # everybody else has taken over from it, `ollama` a dialect of those.
 Kind = Literal["gemini", "vertex", "anthropic", "responses", "openai", "ollama"]
 
+# The name that stands for the model of the configuration.
+DEFAULT_MODEL = "default"
 # Of a key that is shorter, nothing in a message could be told apart from ordinary text.
 MIN_SECRET = 8
 
@@ -107,6 +109,15 @@ def default_model(environ: Mapping[str, str], settings: Models) -> str:
         f"no model can be called: set one of {names}, or name a model in `models.default` that "
         f"needs none, such as ollama:NAME. {_WITHOUT}",
     )
+
+
+def named_model(name: str, environ: Mapping[str, str], settings: Models) -> str:
+    """The model that a name in a run stands for, as "provider:name". Raises ModelFault if it can't
+    be called."""
+    if name == DEFAULT_MODEL:
+        return default_model(environ, settings)
+    endpoint(name, environ, settings)
+    return name
 
 
 def endpoint(model: str, environ: Mapping[str, str], settings: Models) -> Endpoint:
