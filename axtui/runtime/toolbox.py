@@ -74,8 +74,9 @@ class Toolbox:
 
     async def _offered(self) -> list[dict[str, Any]]:
         """What models can be told of each tool and agent, and which servers have failed."""
-        # Whoever wants to know is about to ask a model.
-        self._models.warm()
+        if DEFAULT_MODEL not in self._registry.models:
+            # Whoever wants to know is about to ask a model.
+            self._models.warm()
         agents = [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
         tools = [
             *self._registry.tools.values(),

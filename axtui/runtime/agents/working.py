@@ -28,6 +28,10 @@ _PASSING = frozenset(
 Json = dict[str, Any]
 
 
+class _Unfit(Exception):
+    """A call that can't be made as the model wants it."""
+
+
 async def work(ctx: Context, system: str) -> str:
     """The model's last word on `ctx.input`. Settings are in the run's configuration: `model`,
     `system_prompt` (in place of `system`), `max_steps` (turns before a person is asked whether to
@@ -114,6 +118,8 @@ async def _done(ctx: Context, offered: Mapping[str, Json], call: Json) -> Json:
         content, error = await _act(ctx, offered, call), False
     except StepFailed as failed:
         content, error = failed.message, True
+    except _Unfit as unfit:
+        content, error = str(unfit), True
     result = {"id": call["id"], "name": call["name"], "content": content, "error": error}
     return {"tool_result": result}
 
@@ -121,14 +127,14 @@ async def _done(ctx: Context, offered: Mapping[str, Json], call: Json) -> Json:
 async def _act(ctx: Context, offered: Mapping[str, Json], call: Json) -> Any:
     name = call["name"]
     if "malformed" in call:
-        return f"The arguments are not a JSON object: {call['malformed'][:1000]}"
+        raise _Unfit(f"The arguments are not a JSON object: {call['malformed'][:1000]}")
     if name not in offered:
-        return f"There is no tool {name!r}. There are: {', '.join(offered)}"
+        raise _Unfit(f"There is no tool {name!r}. There are: {', '.join(offered)}")
     tool = offered[name]
     if tool.get("agent"):
         input = call["arguments"].get("input")
         if not isinstance(input, str):
-            return "An agent is told what to do in `input`, a text."
+            raise _Unfit("An agent is told what to do in `input`, a text.")
         return await ctx.agent(tool["name"], input, ctx.config)
     value = await ctx.act(tool["name"], call["arguments"])
     if value is None:
