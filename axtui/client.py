@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
+from axtui.agent import ActorError
 from axtui.local import LocalClient
 from axtui.model.events import Record
 from axtui.model.summary import Listed
+from axtui.runtime.checkup import Check, checkup
 from axtui.runtime.config import Config
 from axtui.runtime.config_file import ConfigError
 from axtui.runtime.config_file import load as load_config
@@ -18,6 +20,7 @@ from axtui.runtime.config_values import parse_duration
 from axtui.runtime.controller import Accepted, RunOptions
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import (
+    CONTROL_LOG,
     PAGE,
     LeaseHeld,
     LogDamaged,
@@ -25,7 +28,9 @@ from axtui.runtime.eventlog.base import (
     Taken,
     UnknownConversation,
 )
+from axtui.runtime.inventory import AgentInfo, Offered, ToolInfo, ToolsInfo
 from axtui.runtime.journal import Delta
+from axtui.runtime.policy import NO_RULE
 from axtui.runtime.skills.loader import Found as FoundSkill
 from axtui.runtime.skills.loader import Problem as SkillProblem
 from axtui.runtime.skills.loader import find_skills
@@ -35,7 +40,12 @@ from axtui.runtime.verify import Fault
 from axtui.v1 import state_pb2 as st
 
 __all__ = [
+    "CONTROL_LOG",
+    "NO_RULE",
     "Accepted",
+    "ActorError",
+    "AgentInfo",
+    "Check",
     "Client",
     "Config",
     "ConfigError",
@@ -46,12 +56,16 @@ __all__ = [
     "LeaseHeld",
     "LogDamaged",
     "LogError",
+    "Offered",
     "Refused",
     "RunOptions",
     "SkillProblem",
     "Taken",
+    "ToolInfo",
+    "ToolsInfo",
     "UnknownConversation",
     "check_skill",
+    "checkup",
     "connect",
     "find_skills",
     "load_config",
@@ -98,7 +112,13 @@ class Client(Protocol):
     def verify(self, conversation_id: str | None) -> AsyncIterator[Fault | str]: ...
     def take_warning(self) -> str: ...
     async def size(self) -> int: ...
+    async def agents(self) -> list[AgentInfo]: ...
+    async def tools(self, server: str = "") -> ToolsInfo: ...
+    async def resources(self, server: str = "") -> Offered: ...
+    async def prompts(self, server: str = "") -> Offered: ...
     async def running_elsewhere(self) -> int: ...
+    async def running_since_us(self) -> int: ...
+    def take_warning(self) -> str: ...
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]: ...
     async def suspend(self, reason: str) -> None: ...
     async def close(self) -> None: ...

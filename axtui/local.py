@@ -23,8 +23,16 @@ from axtui.runtime.eventlog.base import (
     Taken,
     UnknownConversation,
 )
-from axtui.runtime.eventlog.lease import holder
+from axtui.runtime.eventlog.lease import held_since, holder
 from axtui.runtime.eventlog.sqlite import SqliteLog
+from axtui.runtime.inventory import (
+    AgentInfo,
+    Offered,
+    ToolsInfo,
+    list_agents,
+    list_offered,
+    list_tools,
+)
 from axtui.runtime.journal import Delta
 from axtui.runtime.registry import load_registry
 from axtui.runtime.transfer import Imported, export_lines, import_lines
@@ -201,9 +209,34 @@ class LocalClient:
         """Bytes that the store takes."""
         return self._read().size()
 
+    async def agents(self) -> list[AgentInfo]:
+        """The agents that there are, and whether they can run."""
+        return list_agents(self._config)
+
+    async def tools(self, server: str = "") -> ToolsInfo:
+        """The tools that a model would be offered, or those of one server."""
+        return await list_tools(self._config, server)
+
+    async def resources(self, server: str = "") -> Offered:
+        """The resources of the servers of tools, or of one."""
+        return await list_offered(self._config, "resources", server)
+
+    async def prompts(self, server: str = "") -> Offered:
+        """The prompts of the servers of tools, or of one."""
+        return await list_offered(self._config, "prompts", server)
+
     async def running_elsewhere(self) -> int:
         """The pid of another process that writes this log; 0 if there is none."""
         return 0 if self._controller is not None else holder(self._config.log_path)
+
+    async def running_since_us(self) -> int:
+        """Since when some process writes this log; 0 if none does."""
+        return int(held_since(self._config.log_path) * 1e6)
+
+    def take_warning(self) -> str:
+        """What there is to be said of how commands are run here; each thing once."""
+        toolbox = self._controller and self._controller.toolbox
+        return toolbox.environment.take_warning() if toolbox else ""
 
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]:
         """Conversations whose run has ended, or that were deleted, and that are old enough."""

@@ -25,7 +25,7 @@ ROOMS = {
     "runtime.eventlog": {"model", "v1"},
     "runtime": {"model", "v1", "agent"},
     "local": {"model", "v1", "runtime"},
-    "client": {"model", "v1", "runtime", "local"},
+    "client": {"model", "v1", "runtime", "agent", "local"},
     "cli": {"model", "v1", "client"},
 }
 

@@ -244,6 +244,8 @@ class Controller:
     ) -> None:
         """Hide a conversation; `purge` removes it for good."""
         _refuse_unfit(reason, "the reason")
+        if conversation_id == CONTROL_LOG:
+            raise Refused("denied", f"{CONTROL_LOG} tells what became of everything else")
         async with self._once(conversation_id, request_id) as conversation:
             if conversation is None:
                 return

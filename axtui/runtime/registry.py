@@ -49,11 +49,12 @@ def load_registry(config: Config) -> Registry:
 
     registry = Registry(BUILT_IN)
     for entry in config.agents:
-        registry.add(_load(entry))
+        registry.add(loaded(entry))
     return registry
 
 
-def _load(entry: AgentConfig) -> Agent:
+def loaded(entry: AgentConfig) -> Agent:
+    """The agent of an entry of the configuration. Raises Refused if it is broken."""
     module_name, _, name = entry.python.partition(":")
     # As `python -m` does: a module in the folder that axtui was started in can be named.
     if os.getcwd() not in sys.path:

@@ -58,6 +58,17 @@ class Toolbox:
             or await self.servers.find(name)
         )
 
+    async def all(self) -> list[tuple[str, Tool]]:
+        """All tools, each with where it is from: agents, workspace, skills, or the name of its
+        server."""
+        workspace = [await self._workspace_tool(name) for name in WORKSPACE_TOOLS]
+        return [
+            *(("agents", tool) for tool in self._registry.tools.values()),
+            *(("workspace", tool) for tool in workspace if tool),
+            *(("skills", tool) for tool in await self.skills.all()),
+            *((tool.name.partition(".")[0], tool) for tool in await self.servers.all()),
+        ]
+
     async def _workspace_tool(self, name: str) -> Tool | None:
         tool = WORKSPACE_TOOLS.get(name)
         if tool is None:
@@ -78,12 +89,6 @@ class Toolbox:
             # Whoever wants to know is about to ask a model.
             self._models.warm()
         agents = [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
-        tools = [
-            *self._registry.tools.values(),
-            *WORKSPACE_TOOLS.values(),
-            *await self.skills.all(),
-            *await self.servers.all(),
-        ]
         return [
             *(
                 {**_described(agent.id, agent.description, _INPUT), "agent": True}
@@ -91,7 +96,7 @@ class Toolbox:
             ),
             *(
                 {**_described(tool.name, tool.description, tool.schema), "effect": tool.effect}
-                for tool in tools[:MAX_OFFERED]
+                for _, tool in (await self.all())[:MAX_OFFERED]
             ),
             *(
                 {"name": name, "error": state["error"]}
