@@ -199,12 +199,6 @@ class LocalClient:
         async for found in verify(self._read(conversation_id or ""), conversation_id):
             yield found
 
-    def take_warning(self) -> str:
-        """What a person should know of how commands are run; empty if nothing new."""
-        if self._controller is None:
-            return ""
-        return self._controller.toolbox.environment.take_warning()
-
     async def size(self) -> int:
         """Bytes that the store takes."""
         return self._read().size()
