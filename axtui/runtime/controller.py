@@ -176,7 +176,7 @@ class Controller:
             exec_id = _open_run(conversation.state).exec_id
             if conversation.state.run.state == "paused":
                 raise Refused("state", f"the run of {conversation_id} is paused already")
-            paused = pb.RunPaused(cause="person", reason=reason)
+            paused = pb.RunPaused(cause="person", reason=self._redactor.text(reason))
             await conversation.append(Draft(paused, exec_id, "", principal, request_id))
         await self._finished(conversation_id)
 
@@ -190,7 +190,8 @@ class Controller:
                 return
             state = conversation.state
             exec_id = _open_run(state).exec_id
-            canceled = Draft(pb.RunCanceled(reason=reason), exec_id, "", principal, request_id)
+            said = pb.RunCanceled(reason=self._redactor.text(reason))
+            canceled = Draft(said, exec_id, "", principal, request_id)
             left = abandoned(state, "the run was canceled before it ended")
             await conversation.append(*left, canceled)
         await self._finished(conversation_id)
@@ -212,6 +213,7 @@ class Controller:
                 return await self.log.state(conversation_id)
             question = _question(conversation.state, question_id)
             answered = _answer(question, choice, text, always)
+            answered.text = self._redactor.text(answered.text)
             exec_id = conversation.state.run.exec_id
             await conversation.append(
                 Draft(answered, exec_id, question.actor, principal, request_id)
@@ -237,7 +239,8 @@ class Controller:
             done = await self.log.conversation(new)
             if await self._done_before(done, request_id) is not None:
                 return done
-        return await fork(self.log, source_id, seq, new, edit, principal, request_id)
+        edited = edit and self._redactor.value(edit)
+        return await fork(self.log, source_id, seq, new, edited, principal, request_id)
 
     async def delete(
         self, conversation_id: str, reason: str, principal: str, request_id: str = ""
@@ -250,7 +253,7 @@ class Controller:
             if conversation is None:
                 return
             self._refuse_if_driven(conversation_id)
-            deleted = pb.ConversationDeleted(reason=reason)
+            deleted = pb.ConversationDeleted(reason=self._redactor.text(reason))
             await conversation.append(Draft(deleted, "", "", principal, request_id))
 
     async def purge(self, conversation_id: str, principal: str) -> None:
