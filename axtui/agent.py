@@ -404,8 +404,9 @@ class Context:
     def tools(self) -> Asked[list[dict[str, Any]]]:
         """The tools that a model can be offered: name, description, schema, effect.
 
-        Those of the environment, of MCP servers and skills, and the functions that agents bring
-        along. What is there at the first time holds for the whole run.
+        Those of the environment, of MCP servers and skills, the functions that agents bring along,
+        and with `agent` set the other agents. An entry with an `error` is a server that can't be
+        reached. What is there at the first time holds for the whole run.
         """
         return self._ask(
             self._journal.perform, "tool", "tools", {}, effect="readonly", retry=Retry()

@@ -56,13 +56,14 @@ _CONFIG = """\
 #skills:
 #  paths: ["skills"]
 
-# Where commands run, those of a model and those of the agent shell.
+# Where commands are run, those of a model and those of the agent shell.
 #environment:
-#  sandbox: auto                   # bubblewrap where it works; bubblewrap: or not at all; none
+#  sandbox: auto                   # bubblewrap where it works; bubblewrap: only so; none
 #  network: false
-#  workspace: /srv/work            # else the folder that axtui was started in
-#  env: ["EDITOR"]                 # variables that commands get beside PATH, HOME and the like
-#  readable: ["/opt/data"]         # folders that they may read beside the system's
+#  workspace: ~/work               # else the folder axtui is started in
+#  env: [EDITOR]                   # variables that commands get beside PATH, HOME, LANG and such
+#  readable: [~/.cargo]            # folders that they may read beside the system's
+#  # Of one command; of output, what is kept.
 #  limits: {time: 10m, output: 1MiB, processes: 512, memory: 4GiB, file_size: 1GiB}
 
 #policy:

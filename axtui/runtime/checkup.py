@@ -161,8 +161,8 @@ async def _sandbox(config: Config) -> Check:
     if sandbox is None:
         return Check("sandbox", "failed", warning, _NO_SANDBOX)
     if warning:
-        # Only the processes of root are not counted.
-        return Check("sandbox", "warning", warning, "run axtui as another user than root")
+        fix = "start axtui in a folder of its own, and not as root"
+        return Check("sandbox", "warning", warning, fix)
     return Check("sandbox", "ok", f"it works, with {sandbox.binary}")
 
 

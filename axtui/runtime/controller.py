@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from axtui.model.codec import dump_json
+from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
@@ -146,8 +146,11 @@ class Controller:
                 await self._finished(conversation_id)
             if not is_open(conversation.state) or conversation_id in self._driven:
                 return conversation.state
-            self._registry.agent(conversation.state.run.agent)
             run = conversation.state.run
+            self._registry.agent(run.agent)
+            if drive and run.agent in WITH_MODEL and run.config.HasField("text"):
+                # To go on without its model would be to fail.
+                self._check_model(load_json(run.config.text))
             cause = {"paused": "person"}.get(run.state, "recovered")
             if run.state == "paused" and run.cause == "shutdown":
                 cause = "restarted"
@@ -173,7 +176,7 @@ class Controller:
             exec_id = _open_run(conversation.state).exec_id
             if conversation.state.run.state == "paused":
                 raise Refused("state", f"the run of {conversation_id} is paused already")
-            paused = pb.RunPaused(cause="person", reason=reason)
+            paused = pb.RunPaused(cause="person", reason=self._redactor.text(reason))
             await conversation.append(Draft(paused, exec_id, "", principal, request_id))
         await self._finished(conversation_id)
 
@@ -187,7 +190,8 @@ class Controller:
                 return
             state = conversation.state
             exec_id = _open_run(state).exec_id
-            canceled = Draft(pb.RunCanceled(reason=reason), exec_id, "", principal, request_id)
+            said = pb.RunCanceled(reason=self._redactor.text(reason))
+            canceled = Draft(said, exec_id, "", principal, request_id)
             left = abandoned(state, "the run was canceled before it ended")
             await conversation.append(*left, canceled)
         await self._finished(conversation_id)
@@ -209,6 +213,7 @@ class Controller:
                 return await self.log.state(conversation_id)
             question = _question(conversation.state, question_id)
             answered = _answer(question, choice, text, always)
+            answered.text = self._redactor.text(answered.text)
             exec_id = conversation.state.run.exec_id
             await conversation.append(
                 Draft(answered, exec_id, question.actor, principal, request_id)
@@ -234,7 +239,8 @@ class Controller:
             done = await self.log.conversation(new)
             if await self._done_before(done, request_id) is not None:
                 return done
-        return await fork(self.log, source_id, seq, new, edit, principal, request_id)
+        edited = edit and self._redactor.value(edit)
+        return await fork(self.log, source_id, seq, new, edited, principal, request_id)
 
     async def delete(
         self, conversation_id: str, reason: str, principal: str, request_id: str = ""
@@ -247,7 +253,7 @@ class Controller:
             if conversation is None:
                 return
             self._refuse_if_driven(conversation_id)
-            deleted = pb.ConversationDeleted(reason=reason)
+            deleted = pb.ConversationDeleted(reason=self._redactor.text(reason))
             await conversation.append(Draft(deleted, "", "", principal, request_id))
 
     async def purge(self, conversation_id: str, principal: str) -> None:
@@ -386,6 +392,9 @@ class Controller:
                 f"`axtui cancel {name}` ends it",
             )
 
+    def _check_model(self, settings: dict[str, Any]) -> None:
+        self.toolbox.check_model(str(settings.get("model") or DEFAULT_MODEL))
+
     def _run_started(
         self, conversation: Conversation, agent: str, options: RunOptions
     ) -> pb.RunStarted:
@@ -393,7 +402,7 @@ class Controller:
         settings = options.config
         if agent in WITH_MODEL:
             settings = planner_settings(self._config, settings)
-            self.toolbox.check_model(str(settings["model"] or DEFAULT_MODEL))
+            self._check_model(settings)
         budget = self._config.policy.budget
         workspace = (
             conversation.state.run.workspace

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
@@ -127,7 +126,7 @@ class Journal:
 
     async def perform(self, request: Request) -> Any:
         """Do a function, tool or model step, or hand back how it ended."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 return await self._recorded(request, entry)
             await self._replay.live()
@@ -138,7 +137,7 @@ class Journal:
         agent = self._services.registry.agents.get(request.name)
         # At this point of the course, whatever becomes of calls beside this one.
         before = self._states.get(request.name)
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 return await self._recorded(request, entry)
             if not entry.seq:
@@ -180,7 +179,7 @@ class Journal:
 
     async def ask(self, request: Request, question: str, choices: Sequence[str]) -> str:
         """Put a question to a person, or the policy, and wait for the answer."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if isinstance(entry.outcome, pb.ApprovalAnswered):
                 await self._released(request, entry)
                 answer, time_us = entry.outcome, entry.time_us
@@ -196,7 +195,7 @@ class Journal:
 
     async def sleep(self, request: Request, seconds: float) -> None:
         """Wait until the time that was set when the wait first began."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 await self._recorded(request, entry)
                 return
@@ -212,7 +211,7 @@ class Journal:
 
     async def emit(self, request: Request, text: str, thought: bool, internal: bool) -> None:
         """Record a message, once."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 await self._released(request, entry)
                 return
@@ -271,8 +270,7 @@ class Journal:
 
     # Recorded steps
 
-    @asynccontextmanager
-    async def _asked_for(self, request: Request) -> AsyncIterator[Entry]:
+    async def _enter(self, request: Request) -> Entry:
         task = request.scope.task
         if self._recorder.closed:
             await _too_late(task)
@@ -286,14 +284,14 @@ class Journal:
             self._diverge(request.key, wanted)
         self._replay.ask(request.key)
         self._callers[task] = request.key
+        return entry
+
+    async def _leave(self, request: Request, entry: Entry, error: BaseException | None) -> None:
         try:
-            yield entry
-        except asyncio.CancelledError:
-            if not self._recorder.closed:
+            if isinstance(error, asyncio.CancelledError) and not self._recorder.closed:
                 await self._give_up(request, entry)
-            raise
         finally:
-            self._callers.pop(task, None)
+            self._callers.pop(request.scope.task, None)
 
     async def _give_up(self, request: Request, entry: Entry) -> None:
         """The agent itself stops waiting, as for a race's loser. Its log must not stay open."""
@@ -412,6 +410,26 @@ class Journal:
                 text,
             )
         )
+
+
+class _AskedFor:
+    """Around the time that an agent waits for what it has requested.
+
+    Not a generator: the event loop keeps account of each, which costs more than many a step.
+    """
+
+    __slots__ = ("_entry", "_journal", "_request")
+
+    def __init__(self, journal: Journal, request: Request) -> None:
+        self._journal = journal
+        self._request = request
+
+    async def __aenter__(self) -> Entry:
+        self._entry = await self._journal._enter(self._request)
+        return self._entry
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        await self._journal._leave(self._request, self._entry, error)
 
 
 async def _too_late(task: asyncio.Task[Any]) -> NoReturn:

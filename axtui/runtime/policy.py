@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from axtui.agent import Request
@@ -16,6 +17,7 @@ _PATTERN = re.compile(r"(?:([^/()]+)/)?([^/()]+)(?:\((.*)\))?", re.DOTALL)
 NO_RULE = "no rule allows it, a model chose it, and it isn't readonly"
 # What lets a shell do more than the command that it begins with.
 _COMPOUND = re.compile(r"[;&|`<>\n]|\$\(")
+_SUBJECT_CHARS = 500
 
 
 class Verdict(NamedTuple):
@@ -103,7 +105,11 @@ def subject(name: str, arguments: Mapping[str, Any], pin: str) -> str:
     """What an `--always` is about: one command of a shell, any call of another tool for as long
     as that is described as it is now."""
     if name == "shell" and "command" in arguments:
-        return f"shell({arguments['command']})"
+        command = str(arguments["command"])
+        if len(command) > _SUBJECT_CHARS:
+            digest = sha256(command.encode(errors="replace")).hexdigest()
+            command = f"{command[:_SUBJECT_CHARS]}… sha256 {digest}"
+        return f"shell({command})"
     return f"{name}@{pin[:12]}" if pin else name
 
 

@@ -56,10 +56,7 @@ class Questions:
     ) -> pb.Event:
         """The answer to a question about what is requested; `asked` if it was put before."""
         async with self._room:
-            if asked is None or asked.type != type:
-                subject = request.subject or request.name
-                asked = self._ask(request, type, text, choices, subject, request.key, rule)
-            return await self._answer(request, asked)
+            return await self._put(request, asked, type, text, choices, rule)
 
     async def decide(self, request: Request, entry: Entry, error: pb.Error) -> str:
         """What is to become of a step of which nobody knows how it ended: retry, skip or fail."""
@@ -70,7 +67,8 @@ class Questions:
             f" effect ({error.message}). Run it again, skip it, or fail?"
         )
         choices = ("retry", "skip", "fail")
-        event = await self.put(request, entry.question, "interrupted", text, choices)
+        # There is always room for these: as many as there can be steps in flight.
+        event = await self._put(request, entry.question, "interrupted", text, choices)
         return event.approval_answered.choice
 
     async def refusal(self, request: Request, entry: Entry) -> pb.Error | None:
@@ -120,6 +118,20 @@ class Questions:
             answer = pb.ApprovalAnswered(id=question_id, rule=ABANDONED)
             self._recorder.append(request.scope, answer)
         return bool(ids)
+
+    async def _put(
+        self,
+        request: Request,
+        asked: pb.ApprovalRequested | None,
+        type: str,
+        text: str,
+        choices: Sequence[str],
+        rule: str = "",
+    ) -> pb.Event:
+        if asked is None or asked.type != type:
+            subject = request.subject or request.name
+            asked = self._ask(request, type, text, choices, subject, request.key, rule)
+        return await self._answer(request, asked)
 
     def _ask(
         self,

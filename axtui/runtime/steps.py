@@ -78,7 +78,10 @@ class Steps:
 
     async def perform(self, request: Request, entry: Entry) -> Any:
         """Do a step that has no outcome yet, though it may have begun in an earlier life."""
-        function = await self._resolve(request)
+        try:
+            function = await self._resolve(request)
+        except ActorError as error:
+            return await self.give_up(request, entry.attempt, self._recorder.error(error))
         if entry.question is not None and entry.question.type == "elicitation":
             self._close_elicitations(request)
         attempt, first_us = entry.attempt, entry.first_us

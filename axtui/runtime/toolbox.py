@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from axtui.agent import Retry, Tool, ToolError
+from axtui.agent import Agent, Retry, Tool, ToolError
 from axtui.runtime.actors.environment import Environment
 from axtui.runtime.actors.models.actor import Models
 from axtui.runtime.actors.models.providers import DEFAULT_MODEL
@@ -61,13 +61,17 @@ class Toolbox:
     async def all(self) -> list[tuple[str, Tool]]:
         """All tools, each with where it is from: agents, workspace, skills, or the name of its
         server."""
+        own = {tool.name for agent in self._offered_agents() for tool in agent.tools}
         workspace = [await self._workspace_tool(name) for name in WORKSPACE_TOOLS]
         return [
-            *(("agents", tool) for tool in self._registry.tools.values()),
+            *(("agents", tool) for tool in self._registry.tools.values() if tool.name in own),
             *(("workspace", tool) for tool in workspace if tool),
             *(("skills", tool) for tool in await self.skills.all()),
             *((tool.name.partition(".")[0], tool) for tool in await self.servers.all()),
         ]
+
+    def _offered_agents(self) -> list[Agent]:
+        return [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
 
     async def _workspace_tool(self, name: str) -> Tool | None:
         tool = WORKSPACE_TOOLS.get(name)
@@ -84,18 +88,23 @@ class Toolbox:
             return f"It would fail: {error}"
 
     async def _offered(self) -> list[dict[str, Any]]:
-        """What models can be told of each tool."""
-        # Whoever wants to know is about to ask a model.
-        self._models.warm()
-        agents = [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
+        """What models can be told of each tool and agent, and which servers have failed."""
+        if DEFAULT_MODEL not in self._registry.models:
+            # Whoever wants to know is about to ask a model.
+            self._models.warm()
         return [
             *(
                 {**_described(agent.id, agent.description, _INPUT), "agent": True}
-                for agent in agents
+                for agent in self._offered_agents()
             ),
             *(
                 {**_described(tool.name, tool.description, tool.schema), "effect": tool.effect}
                 for _, tool in (await self.all())[:MAX_OFFERED]
+            ),
+            *(
+                {"name": name, "error": state["error"]}
+                for name, state in self.servers.states.items()
+                if state["state"] == "failed"
             ),
         ]
 

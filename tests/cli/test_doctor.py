@@ -39,7 +39,7 @@ def test_all_is_well(cli: Cli) -> None:
     if not isinstance(find_sandbox(), Sandbox):
         pytest.skip("there is no sandbox here")
     before = sorted(cli.folder.iterdir())
-    done = cli.run("doctor", env={"GEMINI_API_KEY": KEY, "HOME": str(cli.folder)})
+    done = cli.run("doctor", env={"GEMINI_API_KEY": KEY, "HOME": str(cli.folder / "home")})
     assert (done.status, done.err) == (0, "")
     *lines, end = done.out.splitlines()
     assert [line.partition("  ")[0] for line in lines] == [
@@ -177,3 +177,10 @@ def test_in_a_terminal(cli: Cli) -> None:
         assert terminal.finish() == 0
     assert any("UTF-8, in color, 100 columns" in line for line in terminal.screen())
     assert "\x1b[32m✓" in terminal.text
+
+
+def test_a_workspace_that_holds_the_home_folder(cli: Cli) -> None:
+    if not isinstance(find_sandbox(), Sandbox):
+        pytest.skip("there is no sandbox here")
+    sandbox = checks(cli, HOME=str(cli.folder))["sandbox"]
+    assert (sandbox["state"], "home folder" in sandbox["result"]) == ("warning", True)

@@ -350,6 +350,14 @@ def test_the_workspace_stays_where_the_run_was_started(cli: Cli) -> None:
     assert str(cli.folder) in done.out.splitlines()
 
 
+def test_the_workspace_of_the_configuration(cli: Cli) -> None:
+    (cli.folder / "work").mkdir()
+    (cli.folder / "axtui.yaml").write_text(f"environment: {{workspace: {cli.folder}/work}}")
+    done = cli.run("exec", "--agent", "shell", "--input", "pwd; touch here")
+    assert done.out.splitlines()[1] == f"{cli.folder}/work"
+    assert (cli.folder / "work" / "here").exists()
+
+
 def test_verbose(cli: Cli) -> None:
     done = cli("exec", "--agent", "shell", "--input", "echo hi", "-v")
     assert done.out.splitlines()[1] == "hi"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from axtui.model.codec import event_to_json, load_json
 from axtui.model.events import Record, blobs_of
 from axtui.model.fold import is_open, is_waiting
 from axtui.runtime import driver
-from axtui.runtime.config import Config, Environment, Policy
+from axtui.runtime.config import Config, Policy
 from axtui.runtime.controller import Controller, RunOptions
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.registry import Registry
@@ -38,15 +38,15 @@ class World:
         folder: Path,
         agents: Iterable[Agent],
         policy: Policy,
-        environment: Environment,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = folder
         self.agents = list(agents)
         self.policy = policy
-        self.environment = environment
+        self.settings = settings or {}
         self.copies: list[World] = []
         self.log = SqliteLog.open_to_write(folder / "log.db")
-        config = Config(data_dir=folder, policy=policy, environment=environment)
+        config = Config(data_dir=folder, policy=policy, **self.settings)
         self.controller = Controller(self.log, config, Registry(self.agents))
 
     async def start(self, agent: Agent | str, input: str = "", id: str = ID, **options: Any) -> str:
@@ -155,7 +155,7 @@ class World:
         blobs = [(digest, await self.log.blob(digest)) for digest in sorted(digests)]
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         agents = self.agents if agents is None else agents
-        world = World(folder, agents, policy or self.policy, self.environment)
+        world = World(folder, agents, policy or self.policy, self.settings)
         self.copies.append(world)
         await world.log.restore(id, records, blobs)
         return world
@@ -202,12 +202,10 @@ async def make_world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeWorld
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         numbers = itertools.count(1)
 
-        def make(
-            *agents: Agent, policy: Policy | None = None, environment: Environment | None = None
-        ) -> World:
+        def make(*agents: Agent, policy: Policy | None = None, **settings: Any) -> World:
             path = Path(folder) / f"world{next(numbers)}"
             path.mkdir()
-            made = World(path, agents, policy or Policy(), environment or Environment())
+            made = World(path, agents, policy or Policy(), settings)
             worlds.append(made)
             return worlds[-1]
 

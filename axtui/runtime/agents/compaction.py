@@ -28,7 +28,9 @@ async def compacted(ctx: Context, chat: Chat, limit: int) -> list[dict[str, Any]
     older = chat.messages[:first]
     asked = Chat(ctx, chat.model, system=_SUM_UP)
     text = "\n\n".join(f"{message['role']}: {dump_json(message['content'])}" for message in older)
-    reply = await asked.send({"role": "user", "content": [{"text": text[-limit:]}]})
+    if (left_out := len(text) - limit) > 0:
+        text = f"[… {left_out:,} characters left out …]\n{text[-limit:]}"
+    reply = await asked.send({"role": "user", "content": [{"text": text}]})
     summary = "".join(part.get("text", "") for part in reply["content"])
     await ctx.emit(
         f"The history grew too long: its first {first} messages are replaced by a summary.",
@@ -39,11 +41,12 @@ async def compacted(ctx: Context, chat: Chat, limit: int) -> list[dict[str, Any]
 
 
 def _first_kept(messages: list[dict[str, Any]], sizes: list[int], room: int) -> int:
-    """Where the newer part begins: never between a call and its result."""
+    """Where the newer part begins: never between a call and its result, which may be said next."""
     first = len(messages)
     while first and room >= sizes[first - 1]:
         first -= 1
         room -= sizes[first]
-    while 0 < first < len(messages) and messages[first]["role"] == "tool":
+    first = min(first, len(messages) - 1)
+    while first and messages[first]["role"] == "tool":
         first -= 1
     return first

@@ -180,7 +180,7 @@ class SqliteLog:
         for append in batch:
             if error is None:
                 append.conversation.committed(append)
-            append.commit.resolve(error)
+            append.resolve(error)
         for conversation_id in {append.conversation.id for append in batch}:
             self._wake(conversation_id)
 

@@ -105,7 +105,7 @@ class ToolServers:
         try:
             async with asyncio.timeout(seconds + _PATIENCE) as limit:
                 self._calls[number] = _InFlight(tool, this, limit)
-                result = await ask(self._actor, "call", asked, this.delta)
+                result = await ask(self._actor, "call", asked, lambda line: this.delta(f"{line}\n"))
         except TimeoutError:
             await self._actor.stop("hung")
             raise ActorError("timeout", "the tool process hung", unknown=True) from None
