@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs subreaper
 SHORT_KILLS = 8
 # Batches form as they come, so a command has a commit more or less than another time.
 _MORE = 3
+_ROUNDS = 4
 _SIZE = 2
 
 
@@ -30,9 +31,10 @@ class Place(NamedTuple):
 
     command: int
     kill: Kill
+    round: int = 0
 
     def __str__(self) -> str:
-        return f"command{self.command}-{self.kill.when}{self.kill.commit}"
+        return f"command{self.command}-{self.kill.when}{self.kill.commit}-{self.round}"
 
 
 class _Planners:
@@ -137,7 +139,7 @@ def test_killed_at_some_commits(planners: _Planners, undisturbed: _Undisturbed) 
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(5400)
 def test_killed_at_every_commit(planners: _Planners, undisturbed: _Undisturbed) -> None:
     places = _places(undisturbed)
     deaths = _kill_at(planners, undisturbed, places)
@@ -148,24 +150,22 @@ def test_killed_at_every_commit(planners: _Planners, undisturbed: _Undisturbed) 
             # All of them up to one that came too late.
             assert sorted(commits) == list(range(1, len(commits) + 1))
             assert len(commits) >= ended.commits - _MORE
-    _check_coverage(undisturbed, deaths)
+    # What shares a commit with what is chance, so a few places may still be missing.
+    for again in range(1, _ROUNDS):
+        if not _missed(undisturbed, deaths):
+            break
+        after = [place._replace(round=again) for place in places if place.kill.when == "after"]
+        deaths += _kill_at(planners, undisturbed, after)
+    assert not _missed(undisturbed, deaths)
+    last = {death.events[-1]["kind"] for death in deaths if death.events}
+    assert {"approval.requested", "approval.answered", "step.completed"} <= last
+    print(f"{len(deaths)} deaths")
 
 
-def _check_coverage(undisturbed: _Undisturbed, deaths: list[_Death]) -> None:
-    """Some died with the intent of a step in the log alone, and some with its outcome, for each."""
-    effects = {
-        e["data"]["key"]
-        for e in undisturbed.events
-        if e["kind"] == "step.started" and not e["data"].get("effect")
-    }
-    assert effects == set().union(*(in_flight(death.events) for death in deaths)) & effects
-    ended = {
-        e["data"]["key"]
-        for e in undisturbed.events
-        if e["kind"] in ("step.completed", "step.failed")
-    }
-    last = [death.events[-1] for death in deaths if death.events]
-    assert ended >= {e["data"].get("key") for e in last if e["kind"] == "step.completed"}
-    asked = {"approval.requested", "approval.answered"}
-    assert asked <= {event["kind"] for event in last}
-    print(f"{len(deaths)} deaths at {len({event['seq'] for event in last})} places of the log")
+def _missed(undisturbed: _Undisturbed, deaths: list[_Death]) -> set[str]:
+    """The steps in the middle of which nobody died, of those that can't just be repeated."""
+    return {
+        event["data"]["key"]
+        for event in undisturbed.events
+        if event["kind"] == "step.started" and not event["data"].get("effect")
+    }.difference(*(in_flight(death.events) for death in deaths))
