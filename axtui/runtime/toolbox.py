@@ -17,7 +17,7 @@ from axtui.runtime.actors.tools.actor import ToolServers
 from axtui.runtime.actors.workspace_tools import WORKSPACE_TOOLS
 from axtui.runtime.agents import NOT_OFFERED
 from axtui.runtime.config import Config
-from axtui.runtime.registry import Registry
+from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.skills.actor import Skills
 
 # More than that no model can choose from.
@@ -61,7 +61,8 @@ class Toolbox:
     async def all(self) -> list[tuple[str, Tool]]:
         """All tools, each with where it is from: agents, workspace, skills, or the name of its
         server."""
-        own = {tool.name for agent in self._offered_agents() for tool in agent.tools}
+        agents = [agent for agent in self._offered_agents() if isinstance(agent, Agent)]
+        own = {tool.name for agent in agents for tool in agent.tools}
         workspace = [await self._workspace_tool(name) for name in WORKSPACE_TOOLS]
         return [
             *(("agents", tool) for tool in self._registry.tools.values() if tool.name in own),
@@ -70,7 +71,7 @@ class Toolbox:
             *((tool.name.partition(".")[0], tool) for tool in await self.servers.all()),
         ]
 
-    def _offered_agents(self) -> list[Agent]:
+    def _offered_agents(self) -> list[Registered]:
         return [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
 
     async def _workspace_tool(self, name: str) -> Tool | None:

@@ -90,6 +90,7 @@ class Conversation:
         self.keyframe_seq = 0
         self.committed_seq = head.seq
         self.recent: deque[Record] = deque(maxlen=RECENT)
+        self.last_commit = _nothing()
         self.on_append: list[Callable[[pb.Event], None]] = []
         self._blobs: list[tuple[bytes, bytes]] = []
 
@@ -146,6 +147,7 @@ class Conversation:
     def _submit(self, append: Append, events: Sequence[pb.Event]) -> None:
         self._sink.submit(append)
         self.head = append.head
+        self.last_commit = append
         for event in events:
             apply(self.state, event)
             if event.seq - self.keyframe_seq >= KEYFRAME_EVERY:
