@@ -8,20 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from axtui.agent import Agent, Retry, Tool, ToolError
+from axtui.agent import Retry, Tool, ToolError
 from axtui.runtime.actors.environment import Environment
 from axtui.runtime.actors.models.actor import Models
 from axtui.runtime.actors.models.providers import DEFAULT_MODEL
 from axtui.runtime.actors.roster import Roster
 from axtui.runtime.actors.tools.actor import ToolServers
 from axtui.runtime.actors.workspace_tools import WORKSPACE_TOOLS
-from axtui.runtime.agents import NOT_OFFERED
+from axtui.runtime.agents import BUILT_IN, NOT_OFFERED
 from axtui.runtime.config import Config
-from axtui.runtime.registry import Registered, Registry
+from axtui.runtime.registry import Registry
 from axtui.runtime.skills.actor import Skills
 
 # More than that no model can choose from.
 MAX_OFFERED = 500
+# What the demonstration brings along is for itself alone.
+_DEMO = [tool for agent in BUILT_IN for tool in agent.tools]
 _INPUT = {
     "type": "object",
     "properties": {"input": {"type": "string", "description": "what it is to do, in full"}},
@@ -61,18 +63,13 @@ class Toolbox:
     async def all(self) -> list[tuple[str, Tool]]:
         """All tools, each with where it is from: agents, workspace, skills, or the name of its
         server."""
-        agents = [agent for agent in self._offered_agents() if isinstance(agent, Agent)]
-        own = {tool.name for agent in agents for tool in agent.tools}
         workspace = [await self._workspace_tool(name) for name in WORKSPACE_TOOLS]
         return [
-            *(("agents", tool) for tool in self._registry.tools.values() if tool.name in own),
+            *(("agents", tool) for tool in self._registry.tools.values() if tool not in _DEMO),
             *(("workspace", tool) for tool in workspace if tool),
             *(("skills", tool) for tool in await self.skills.all()),
             *((tool.name.partition(".")[0], tool) for tool in await self.servers.all()),
         ]
-
-    def _offered_agents(self) -> list[Registered]:
-        return [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
 
     async def _workspace_tool(self, name: str) -> Tool | None:
         tool = WORKSPACE_TOOLS.get(name)
@@ -96,7 +93,8 @@ class Toolbox:
         return [
             *(
                 {**_described(agent.id, agent.description, _INPUT), "agent": True}
-                for agent in self._offered_agents()
+                for agent in self._registry.agents.values()
+                if agent.id not in NOT_OFFERED
             ),
             *(
                 {**_described(tool.name, tool.description, tool.schema), "effect": tool.effect}
