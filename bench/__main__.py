@@ -12,7 +12,18 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import appends, long_history, many_runs, memory, one_run, recovery, startup
+from bench import (
+    appends,
+    deltas,
+    isolation,
+    long_history,
+    many_runs,
+    memory,
+    one_run,
+    recovery,
+    startup,
+    tool_steps,
+)
 from bench.setup import Setup
 from bench.table import Table
 
@@ -24,6 +35,9 @@ BENCHMARKS: dict[str, Callable[[Setup], Table]] = {
     "long-history": long_history.measure,
     "startup": startup.measure,
     "memory": memory.measure,
+    "tool-steps": tool_steps.measure,
+    "deltas": deltas.measure,
+    "isolation": isolation.measure,
 }
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "axtui-bench"
 
