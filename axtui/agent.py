@@ -278,6 +278,15 @@ class Scope:
         self._branches = 0
         self._random: random.Random | None = None
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """How many steps and branches there have been."""
+        return self._ordinal, self._branches
+
+    @place.setter
+    def place(self, place: tuple[int, int]) -> None:
+        self._ordinal, self._branches = place
+
     def next_key(self) -> str:
         """The key of the next step."""
         self._ordinal += 1
@@ -290,6 +299,14 @@ class Scope:
     def peek_branch(self) -> str:
         """The path that the next branch will have."""
         return f"{self.path}~{self._branches + 1}/"
+
+    def may_change(self, recorded: Mapping[str, bool]) -> bool:
+        """Whether a change of the agent's code holds here: nothing is recorded of this place yet,
+        or that it did. `recorded` has for each key whether it is that of a change."""
+        key, inside = self.peek_key(), self.peek_branch()
+        if key in recorded:
+            return recorded[key]
+        return not any(known.startswith(inside) for known in recorded)
 
     def ticket(self) -> int:
         """A number for what may become a branch."""
@@ -404,8 +421,9 @@ class Context:
     def tools(self) -> Asked[list[dict[str, Any]]]:
         """The tools that a model can be offered: name, description, schema, effect.
 
-        Those of the environment, of MCP servers and skills, and the functions that agents bring
-        along. What is there at the first time holds for the whole run.
+        Those of the environment, of MCP servers and skills, the functions that agents bring along,
+        and with `agent` set the other agents. An entry with an `error` is a server that can't be
+        reached. What is there at the first time holds for the whole run.
         """
         return self._ask(
             self._journal.perform, "tool", "tools", {}, effect="readonly", retry=Retry()

@@ -21,7 +21,9 @@ from bench import (
     memory,
     one_run,
     recovery,
+    sandbox,
     startup,
+    tool_calls,
     tool_steps,
 )
 from bench.setup import Setup
@@ -38,6 +40,8 @@ BENCHMARKS: dict[str, Callable[[Setup], Table]] = {
     "tool-steps": tool_steps.measure,
     "deltas": deltas.measure,
     "isolation": isolation.measure,
+    "tool-calls": tool_calls.measure,
+    "sandbox": sandbox.measure,
 }
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "axtui-bench"
 

@@ -24,7 +24,8 @@ ROOMS = {
     "agent": {"model"},
     "runtime.eventlog": {"model", "v1"},
     "runtime": {"model", "v1", "agent"},
-    "client": {"model", "v1", "runtime"},
+    "local": {"model", "v1", "runtime"},
+    "client": {"model", "v1", "runtime", "agent", "local"},
     "cli": {"model", "v1", "client"},
 }
 

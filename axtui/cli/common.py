@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 from axtui.cli.arguments import UsageError
 from axtui.cli.output import OutputFailed, report, write
 from axtui.client import (
+    ActorError,
     ConfigError,
     LeaseHeld,
     LogError,
@@ -29,7 +30,7 @@ from axtui.client import (
 if TYPE_CHECKING:
     from axtui.client import Client
 
-FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 4, 130
+FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 4, 5, 130
 _END_SECONDS = 0.3
 
 
@@ -209,6 +210,8 @@ def explain(error: Exception) -> Told | None:
             return Told("taken", str(error), error.hint, REFUSED)
         case LeaseHeld():
             return Told("held", str(error), error.hint, REFUSED)
+        case ActorError():
+            return Told(error.code, str(error), "`axtui doctor` looks for why", UNREACHABLE)
         case LogError():
             return Told("log", str(error), error.hint, FAILED)
         case OSError():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from axtui.cli.control import quoted, resume_command
-from axtui.cli.words import took
+from axtui.cli.words import took, used
 from axtui.model.codec import dump_json, load_json
 from axtui.model.events import text_of
 from axtui.model.fold import status
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
+_DIFF = {"+": "added", "-": "removed", "@": "place"}
 _NEXT = {"retry": ", is tried again", "decide": ", nobody knows its effect"}
 
 
@@ -41,7 +44,10 @@ def _step(event: pb.Event) -> str:
             arguments = text_of(started.arguments)[:100]
             return f"{started.key} {event.actor}: {started.name}{again} {arguments}"
         case "step.completed":
-            return f"{event.step_completed.key} {text_of(event.step_completed.result)[:120]}"
+            completed = event.step_completed
+            result = "skipped" if completed.skipped else text_of(completed.result)[:120]
+            usage = f" ({used(completed.usage)})" if completed.HasField("usage") else ""
+            return f"{completed.key} {result}{usage}"
         case "step.failed":
             failed = event.step_failed
             return f"{failed.key} {failed.error.message}{_NEXT.get(failed.next, '')}"
@@ -78,8 +84,13 @@ def _other(event: pb.Event) -> str:
             return _with(f"from {forked.source_id}:{forked.source_seq}", "", event.principal)
         case "conversation.deleted":
             return _with("", event.conversation_deleted.reason, event.principal)
+        case "conversation.purged":
+            return _with(event.conversation_purged.conversation_id, "", event.principal)
+        case "note":
+            return event.note.text or event.note.patch
         case "actor.started":
-            return f"{event.actor_started.actor} pid {event.actor_started.pid}"
+            started = event.actor_started
+            return f"{started.actor}, pid {started.pid}"
         case "actor.stopped":
             return f"{event.actor_stopped.actor}: {event.actor_stopped.reason}"
         case "actor.failed":
@@ -115,20 +126,29 @@ def _waiting(state: st.State) -> list[str]:
     lines = []
     for question in sorted(state.questions.values(), key=lambda asked: asked.seq):
         lines.append(f"axtui: the run waits: {question.question}")
-        lines += [f"  {line}" for line in about(question)]
+        lines += [f"  {line.text}" for line in about(question)]
         lines += [f"  {line}" for line in answers(state.conversation_id, question)]
     return [*lines, "then", f"  {resume_command(state.conversation_id)}"]
 
 
-def about(question: st.Question) -> list[str]:
+class Line(NamedTuple):
+    """A line of text, and what a theme calls what it is."""
+
+    text: str
+    style: str = ""
+
+
+def about(question: st.Question) -> list[Line]:
     """All that is asked about, as far as the question itself doesn't say it."""
     lines = []
     detail = text_of(question.detail)
     if detail not in ("", "null", "[]", "{}") and detail not in question.question:
-        lines += _spelled_out(detail)
-    lines += text_of(question.diff).splitlines()
+        lines += [Line(text) for text in _spelled_out(detail)]
+    lines += [Line(text, _DIFF.get(text[:1], "")) for text in text_of(question.diff).splitlines()]
+    if question.detail.HasField("blob") or question.diff.HasField("blob"):
+        lines.append(Line("… `axtui show` has the whole of it"))
     if question.rule:
-        lines.append(f"asked because: {question.rule}")
+        lines.append(Line(f"asked because: {question.rule}"))
     return lines
 
 

@@ -40,6 +40,7 @@ PAYLOAD_TYPES: dict[str, type[Any]] = {
 }
 _FIELD_OF_TYPE = {cls: kind.replace(".", "_") for kind, cls in PAYLOAD_TYPES.items()}
 TERMINAL_KINDS = frozenset({"run.completed", "run.failed", "run.canceled"})
+STEP_KINDS = frozenset(kind for kind in PAYLOAD_TYPES if kind.startswith("step."))
 
 
 @dataclass(slots=True)

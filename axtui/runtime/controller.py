@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from axtui.model.codec import dump_json
+from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
+from axtui.runtime.actors.agent_processes import AgentProcesses
 from axtui.runtime.actors.models.providers import DEFAULT_MODEL
 from axtui.runtime.actors.roster import Roster
 from axtui.runtime.agents import DEFAULT, WITH_MODEL
@@ -27,8 +28,9 @@ from axtui.runtime.eventlog.base import CONTROL_LOG, EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.forking import fork
 from axtui.runtime.journal import Delta, Services
+from axtui.runtime.policy import rules_of
 from axtui.runtime.redaction import redactor
-from axtui.runtime.registry import Registry
+from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.toolbox import Toolbox
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
@@ -84,7 +86,7 @@ class Controller:
         self.roster = Roster(log, self._redactor.text)
         self.toolbox = Toolbox(config, registry, self.roster)
         self._services = Services(
-            log, registry, self.toolbox, config.policy, self._redactor, self._on_delta
+            log, registry, self.toolbox, rules_of(config), self._redactor, self._on_delta
         )
         self._driven: dict[str, tuple[Driver, asyncio.Task[None]]] = {}
         self._watchers: dict[str, set[Watcher]] = {}
@@ -111,16 +113,18 @@ class Controller:
                 return done
             state = conversation.state
             self._refuse_if_busy(state)
-            started = self._run_started(conversation, agent or state.run.agent or DEFAULT, options)
-            exec_id = new_id()
-            said = user_message("")
-            said.content[0].text.CopyFrom(conversation.data(self._redactor.text(input)))
-            commit = conversation.append(
-                Draft(started, exec_id, "", principal, request_id),
-                Draft(said, exec_id, "", principal),
-            )
-            await commit
-            self._drive(conversation)
+            wanted = self._registry.agent(agent or state.run.agent or DEFAULT)
+            async with self._prepared(conversation, wanted) as (found, processes):
+                started = self._run_started(conversation, found, options)
+                exec_id = new_id()
+                said = user_message("")
+                said.content[0].text.CopyFrom(conversation.data(self._redactor.text(input)))
+                commit = conversation.append(
+                    Draft(started, exec_id, "", principal, request_id),
+                    Draft(said, exec_id, "", principal),
+                )
+                await commit
+                self._drive(conversation, processes)
         return Accepted(conversation_id, exec_id, commit.records[0].seq)
 
     async def resume(
@@ -145,20 +149,21 @@ class Controller:
                 await self._finished(conversation_id)
             if not is_open(conversation.state) or conversation_id in self._driven:
                 return conversation.state
-            self._registry.agent(conversation.state.run.agent)
             run = conversation.state.run
-            cause = {"paused": "person"}.get(run.state, "recovered")
-            if run.state == "paused" and run.cause == "shutdown":
-                cause = "restarted"
-            resumed = pb.RunResumed(
-                cause=cause, approve=options.approve, on_interrupted=options.on_interrupted
-            )
-            why = "its controller ended before the outcome was known"
-            left = interrupted(conversation.state, why)
-            by = Draft(resumed, run.exec_id, "", principal, request_id)
-            await conversation.append(by, *left)
-            if drive:
-                self._drive(conversation)
+            agent = self._registry.agent(run.agent)
+            if not drive:
+                await conversation.append(
+                    *_resumed(conversation.state, options, principal, request_id)
+                )
+                return conversation.state
+            if run.agent in WITH_MODEL and run.config.HasField("text"):
+                # To go on without its model would be to fail.
+                self._check_model(load_json(run.config.text))
+            async with self._prepared(conversation, agent) as (_, processes):
+                await conversation.append(
+                    *_resumed(conversation.state, options, principal, request_id)
+                )
+                self._drive(conversation, processes)
             return conversation.state
 
     async def pause(
@@ -243,6 +248,8 @@ class Controller:
     ) -> None:
         """Hide a conversation; `purge` removes it for good."""
         _refuse_unfit(reason, "the reason")
+        if conversation_id == CONTROL_LOG:
+            raise Refused("denied", f"{CONTROL_LOG} tells what became of everything else")
         async with self._once(conversation_id, request_id) as conversation:
             if conversation is None:
                 return
@@ -312,11 +319,25 @@ class Controller:
         except LogError:
             driver.abort()
 
-    def _drive(self, conversation: Conversation) -> None:
+    @contextlib.asynccontextmanager
+    async def _prepared(
+        self, conversation: Conversation, agent: Registered
+    ) -> AsyncIterator[tuple[Registered, AgentProcesses]]:
+        """An agent that is going to run, with its process if it needs one; what is wrong with it
+        is said before anything is written. Raises Refused."""
+        processes = AgentProcesses()
+        try:
+            yield await processes.start(agent), processes
+        finally:
+            # Else they are the driver's to end.
+            if self.driven(conversation.id) is None:
+                await processes.close()
+
+    def _drive(self, conversation: Conversation, processes: AgentProcesses) -> None:
         if conversation.state.run.state not in ("pending", "running"):
             # Somebody has stopped it since.
             return
-        driver = Driver(self._services, conversation)
+        driver = Driver(self._services, conversation, processes)
         task = asyncio.create_task(driver.run(), name=f"run {conversation.id}")
         self._driven[conversation.id] = driver, task
         task.add_done_callback(partial(self._driver_done, conversation.id))
@@ -386,14 +407,16 @@ class Controller:
                 f"`axtui cancel {name}` ends it",
             )
 
+    def _check_model(self, settings: dict[str, Any]) -> None:
+        self.toolbox.check_model(str(settings.get("model") or DEFAULT_MODEL))
+
     def _run_started(
-        self, conversation: Conversation, agent: str, options: RunOptions
+        self, conversation: Conversation, agent: Registered, options: RunOptions
     ) -> pb.RunStarted:
-        found = self._registry.agent(agent)
         settings = options.config
-        if agent in WITH_MODEL:
+        if agent.id in WITH_MODEL:
             settings = planner_settings(self._config, settings)
-            self.toolbox.check_model(str(settings["model"] or DEFAULT_MODEL))
+            self._check_model(settings)
         budget = self._config.policy.budget
         workspace = (
             conversation.state.run.workspace
@@ -402,13 +425,13 @@ class Controller:
             or str(Path.cwd())
         )
         return pb.RunStarted(
-            agent=agent,
+            agent=agent.id,
             config=conversation.data(self._redactor.text(dump_json(settings))),
             approve=options.approve or "policy",
             on_interrupted=options.on_interrupted or "ask",
             workspace=workspace,
             limits=pb.Limits(
-                timeout_us=int((found.timeout or 0) * 1e6),
+                timeout_us=int((agent.timeout or 0) * 1e6),
                 steps=budget.steps,
                 active_us=int(budget.seconds * 1e6),
                 tokens=budget.tokens,
@@ -422,6 +445,19 @@ def planner_settings(config: Config, given: Any) -> Any:
     if given is not None and not isinstance(given, dict):
         raise Refused("usage", "--agent-config of this agent is an object", "such as {}")
     return {**asdict(config.planner), **(given or {})}
+
+
+def _resumed(state: st.State, options: RunOptions, principal: str, request_id: str) -> list[Draft]:
+    """Events that say that a run goes on, and of what was in flight that nobody knows its end."""
+    run = state.run
+    cause = {"paused": "person"}.get(run.state, "recovered")
+    if run.state == "paused" and run.cause == "shutdown":
+        cause = "restarted"
+    resumed = pb.RunResumed(
+        cause=cause, approve=options.approve, on_interrupted=options.on_interrupted
+    )
+    left = interrupted(state, "its controller ended before the outcome was known")
+    return [Draft(resumed, run.exec_id, "", principal, request_id), *left]
 
 
 def _refuse_unfit_id(conversation_id: str) -> None:

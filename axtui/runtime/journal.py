@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
-from axtui.model.codec import dump_json, load_json
-from axtui.runtime.config import Policy
+from axtui.model.codec import load_json
+from axtui.runtime.actors.agent_processes import AgentProcesses
+from axtui.runtime.effects import NotKept, run_agent, too_late
 from axtui.runtime.eventlog.base import EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
-from axtui.runtime.history import ABANDONED, CHANGE, Entry, History
+from axtui.runtime.history import ABANDONED, Entry, History
+from axtui.runtime.policy import Rules
 from axtui.runtime.questions import Questions
 from axtui.runtime.recorder import Recorder
 from axtui.runtime.redaction import Redactor
-from axtui.runtime.registry import Registry
+from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.replay import Replay
-from axtui.runtime.steps import Steps, failure, not_kept, sleep_until
+from axtui.runtime.steps import Steps, failure, sleep_until
 from axtui.runtime.toolbox import Toolbox
 from axtui.v1 import event_pb2 as pb
 
@@ -48,7 +49,7 @@ class Services:
     log: EventLog
     registry: Registry
     toolbox: Toolbox
-    policy: Policy
+    rules: Rules
     redactor: Redactor
     on_delta: Callable[[Delta], None]
 
@@ -61,20 +62,23 @@ class Journal:
         services: Services,
         conversation: Conversation,
         history: History,
+        processes: AgentProcesses,
         fail: Callable[[str, str], None],
     ) -> None:
         self._services = services
         self._conversation = conversation
         self._history = history
+        self._processes = processes
         self._fail = fail
-        self._replay = Replay(history, self._stuck)
+        self._replay = Replay(history, processes, self._stuck)
         self._recorder = Recorder(services.log, conversation, services.redactor)
-        self._questions = Questions(self._recorder, self._replay, services.policy, fail)
+        self._questions = Questions(self._recorder, self._replay, services.rules, fail)
         self._steps = Steps(
             services.toolbox, self._recorder, self._replay, self._questions, self._show
         )
         self._callers: dict[asyncio.Task[Any], str] = {}
         run = conversation.state.run
+        self.conversation_id = conversation.id
         self.seed = run.seed
         self.exec_id = run.exec_id
         self.workspace = run.workspace
@@ -85,7 +89,7 @@ class Journal:
 
     # For the driver
 
-    async def run_agent(self, agent: Agent, input: str, config: Any) -> Any:
+    async def run_agent(self, agent: Registered, input: str, config: Any) -> Any:
         """The value that the run's agent returns."""
         if self._history.out_of_budget:
             self._fail("budget", f"nothing more was granted: {self._history.out_of_budget}")
@@ -111,6 +115,17 @@ class Journal:
         """Let no new step begin."""
         self._steps.hold()
 
+    async def committed(self) -> None:
+        """Wait until all that is in the log by now is on disk."""
+        await self._recorder.committed()
+
+    def changes(self, path: str) -> dict[str, bool]:
+        """The keys below `path` that were recorded in earlier lives, and whether each is that of a
+        change."""
+        return {
+            key: is_one for key, is_one in self._history.changes.items() if key.startswith(path)
+        }
+
     async def settled(self) -> None:
         """Wait until no step is in flight."""
         await self._steps.settled()
@@ -127,7 +142,7 @@ class Journal:
 
     async def perform(self, request: Request) -> Any:
         """Do a function, tool or model step, or hand back how it ended."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 return await self._recorded(request, entry)
             await self._replay.live()
@@ -138,7 +153,7 @@ class Journal:
         agent = self._services.registry.agents.get(request.name)
         # At this point of the course, whatever becomes of calls beside this one.
         before = self._states.get(request.name)
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 return await self._recorded(request, entry)
             if not entry.seq:
@@ -173,14 +188,14 @@ class Journal:
             kept = self._recorder.data(state)
             completed = pb.StepCompleted(key=request.key, attempt=1, result=data, agent_state=kept)
         except (TypeError, ValueError, RecursionError) as error:
-            return await self._steps.give_up(request, 1, not_kept(error))
+            return await self._steps.give_up(request, 1, self._recorder.error(NotKept(str(error))))
         await self._steps.deliver(request, completed)
         self._states[request.name] = state
         return given
 
     async def ask(self, request: Request, question: str, choices: Sequence[str]) -> str:
         """Put a question to a person, or the policy, and wait for the answer."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if isinstance(entry.outcome, pb.ApprovalAnswered):
                 await self._released(request, entry)
                 answer, time_us = entry.outcome, entry.time_us
@@ -196,7 +211,7 @@ class Journal:
 
     async def sleep(self, request: Request, seconds: float) -> None:
         """Wait until the time that was set when the wait first began."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 await self._recorded(request, entry)
                 return
@@ -212,7 +227,7 @@ class Journal:
 
     async def emit(self, request: Request, text: str, thought: bool, internal: bool) -> None:
         """Record a message, once."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 await self._released(request, entry)
                 return
@@ -250,32 +265,25 @@ class Journal:
 
     def patched(self, scope: Scope, name: str) -> bool:
         """Whether the run takes the changed path. The answer is recorded where it is yes."""
-        if self._recorder.closed:
+        if self._recorder.closed or not scope.may_change(self._history.changes):
             return False
-        key = scope.peek_key()
+        key = scope.next_key()
         entry = self._history.entries.get(key)
         if entry is None:
-            inside = scope.peek_branch()
-            if any(known.startswith(inside) for known in self._history.entries):
-                return False
             self._recorder.append(
                 scope, pb.Note(text=f"from here on with {name}", key=key, patch=name)
             )
-        elif entry.type != CHANGE:
-            return False
         elif entry.name != name:
             self._diverge(key, f"change {name!r}")
-        scope.next_key()
         self._replay.ask(key)
         return True
 
     # Recorded steps
 
-    @asynccontextmanager
-    async def _asked_for(self, request: Request) -> AsyncIterator[Entry]:
+    async def _enter(self, request: Request) -> Entry:
         task = request.scope.task
         if self._recorder.closed:
-            await _too_late(task)
+            await too_late(task)
         entry = self._history.entries.get(request.key)
         if entry is None:
             entry = Entry(request.key, request.type, request.name)
@@ -286,14 +294,14 @@ class Journal:
             self._diverge(request.key, wanted)
         self._replay.ask(request.key)
         self._callers[task] = request.key
+        return entry
+
+    async def _leave(self, request: Request, entry: Entry, error: BaseException | None) -> None:
         try:
-            yield entry
-        except asyncio.CancelledError:
-            if not self._recorder.closed:
+            if isinstance(error, asyncio.CancelledError) and not self._recorder.closed:
                 await self._give_up(request, entry)
-            raise
         finally:
-            self._callers.pop(task, None)
+            self._callers.pop(request.scope.task, None)
 
     async def _give_up(self, request: Request, entry: Entry) -> None:
         """The agent itself stops waiting, as for a race's loser. Its log must not stay open."""
@@ -359,30 +367,18 @@ class Journal:
     # Below
 
     async def _run_agent(
-        self, agent: Agent, scope: Scope, input: str, config: Any, state: str | None = None
+        self, agent: Registered, scope: Scope, input: str, config: Any, state: str | None = None
     ) -> tuple[Any, str]:
         """What the agent returns, and its private state then. Raises what it raises."""
         if state is None:
             state = await self._private_state(agent.id)
-        context = Context(
-            agent.id,
-            self._conversation.id,
-            input,
-            config,
-            load_json(state) or {},
-            self.workspace,
-            self,
-        )
         _scope.set(scope)
-        try:
-            value = await agent.function(context)
-        except SystemExit as error:
-            # It would end the event loop, and every other run with it.
-            raise RuntimeError(f"the agent called sys.exit({error.code!r})") from error
-        try:
-            return value, dump_json(context.state)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise TypeError(f"private state can't be kept: {error}") from None
+        if not isinstance(agent, Agent):
+            return await self._processes.run(agent, self, scope, input, config, state)
+        known = self.conversation_id
+        private = load_json(state) or {}
+        context = Context(agent.id, known, input, config, private, self.workspace, self)
+        return await run_agent(agent, context)
 
     async def _private_state(self, agent_id: str) -> str:
         seq = self._conversation.state.agent_states.get(agent_id, 0)
@@ -414,9 +410,21 @@ class Journal:
         )
 
 
-async def _too_late(task: asyncio.Task[Any]) -> NoReturn:
-    """Cancel who still asks once its run is over; who takes no notice of it waits for ever."""
-    if not task.cancelling():
-        task.cancel()
-    await asyncio.get_running_loop().create_future()
-    raise asyncio.CancelledError
+class _AskedFor:
+    """Around the time that an agent waits for what it has requested.
+
+    Not a generator: the event loop keeps account of each, which costs more than many a step.
+    """
+
+    __slots__ = ("_entry", "_journal", "_request")
+
+    def __init__(self, journal: Journal, request: Request) -> None:
+        self._journal = journal
+        self._request = request
+
+    async def __aenter__(self) -> Entry:
+        self._entry = await self._journal._enter(self._request)
+        return self._entry
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        await self._journal._leave(self._request, self._entry, error)

@@ -6,15 +6,18 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from axtui.agent import Request
-from axtui.runtime.config import Policy
+from axtui.runtime.config import Config
 from axtui.v1 import state_pb2 as st
 
-_RULE = re.compile(r"(?:(?P<actor>[^/()]+)/)?(?P<tool>[^/()]+)(?:\((?P<argument>.*)\))?", re.DOTALL)
+_PATTERN = re.compile(r"(?:([^/()]+)/)?([^/()]+)(?:\((.*)\))?", re.DOTALL)
+NO_RULE = "no rule allows it, a model chose it, and it isn't readonly"
 # What lets a shell do more than the command that it begins with.
 _COMPOUND = re.compile(r"[;&|`<>\n]|\$\(")
+_SUBJECT_CHARS = 500
 
 
 class Verdict(NamedTuple):
@@ -22,6 +25,40 @@ class Verdict(NamedTuple):
 
     choice: str
     rule: str
+
+
+class Rule(NamedTuple):
+    """What the configuration says of the calls that fit three globs; `where` it says so."""
+
+    actor: str | None
+    tool: str
+    argument: str | None
+    choice: str
+    where: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it comes to."""
+        return Verdict(self.choice, f"{self.where}: {self.choice}")
+
+
+Rules = tuple[Rule, ...]
+
+
+def rules_of(config: Config) -> Rules:
+    """All rules, of which the first that fits holds: those of the servers of tools come first."""
+    return (
+        *(
+            Rule(None, f"{server}.{tool}", None, choice, f"tools.{server}.approve {tool!r}")
+            for server, settings in config.tools.items()
+            for tool, choice in settings.approve.items()
+        ),
+        *(
+            Rule(found[1], found[2], found[3], choice, f"policy.approve {pattern!r}")
+            for pattern, choice in config.policy.approve.items()
+            if (found := _PATTERN.fullmatch(pattern))
+        ),
+    )
 
 
 def answer(state: st.State, type: str, subject: str) -> Verdict | None:
@@ -38,12 +75,13 @@ def answer(state: st.State, type: str, subject: str) -> Verdict | None:
     return None
 
 
-def judge(policy: Policy, state: st.State, request: Request) -> Verdict:
+def judge(rules: Rules, state: st.State, request: Request) -> Verdict:
     """Whether a step may begin: at once, once somebody agrees, or not at all."""
     mode = state.run.approve
     if mode == "all":
         return Verdict("allow", "--approve all")
-    verdict = _configured(policy.approve, request) or _default(request)
+    fitting = (rule.verdict for rule in rules if _fits(rule, request))
+    verdict = next(fitting, None) or _default(request)
     if verdict.choice == "allow" and mode == "ask" and request.effect != "readonly":
         return Verdict("ask", "--approve ask")
     if verdict.choice == "allow" and request.by_model and request.unprotected:
@@ -51,39 +89,45 @@ def judge(policy: Policy, state: st.State, request: Request) -> Verdict:
     return verdict
 
 
+def foreseen(rules: Rules, request: Request) -> tuple[Verdict, list[Verdict]]:
+    """The verdict on a call with arguments that no rule names, and what holds for other calls of
+    the tool: by some agents, or with some arguments."""
+    others = []
+    for rule in rules:
+        if _fits(rule, request):
+            break
+        if fnmatchcase(request.name, rule.tool):
+            others.append(rule.verdict)
+    return judge(rules, st.State(), request), others
+
+
 def subject(name: str, arguments: Mapping[str, Any], pin: str) -> str:
     """What an `--always` is about: one command of a shell, any call of another tool for as long
     as that is described as it is now."""
     if name == "shell" and "command" in arguments:
-        return f"shell({arguments['command']})"
+        command = str(arguments["command"])
+        if len(command) > _SUBJECT_CHARS:
+            digest = sha256(command.encode(errors="replace")).hexdigest()
+            command = f"{command[:_SUBJECT_CHARS]}… sha256 {digest}"
+        return f"shell({command})"
     return f"{name}@{pin[:12]}" if pin else name
 
 
 def _default(request: Request) -> Verdict:
     if request.by_model and request.effect != "readonly":
-        return Verdict("ask", "no rule allows it, a model chose it, and it isn't readonly")
+        return Verdict("ask", NO_RULE)
     return Verdict("allow", "")
 
 
-def _configured(approve: Mapping[str, str], request: Request) -> Verdict | None:
-    for pattern, choice in approve.items():
-        if _fits(pattern, choice, request):
-            return Verdict(choice, f"policy.approve {pattern!r}: {choice}")
-    return None
-
-
-def _fits(pattern: str, choice: str, request: Request) -> bool:
-    rule = _RULE.fullmatch(pattern)
-    if rule is None:
+def _fits(rule: Rule, request: Request) -> bool:
+    if rule.actor is not None and not fnmatchcase(request.scope.actor, rule.actor):
         return False
-    actor, tool, argument = rule["actor"], rule["tool"], rule["argument"]
-    if actor is not None and not fnmatchcase(request.scope.actor, actor):
+    if not fnmatchcase(request.name, rule.tool):
         return False
-    if not fnmatchcase(request.name, tool):
-        return False
+    argument = rule.argument
     if argument is None:
         return True
-    cautious = choice == "allow" and request.name == "shell"
+    cautious = rule.choice == "allow" and request.name == "shell"
     return any(
         fnmatchcase(text, argument)
         and not (cautious and _COMPOUND.search(text) and not _COMPOUND.search(argument))

@@ -8,7 +8,6 @@ from hashlib import sha256
 
 from axtui.agent import Request
 from axtui.runtime import policy
-from axtui.runtime.config import Policy
 from axtui.runtime.history import ABANDONED, Entry
 from axtui.runtime.recorder import Recorder
 from axtui.runtime.replay import Place, Replay
@@ -28,12 +27,12 @@ class Questions:
         self,
         recorder: Recorder,
         replay: Replay,
-        settings: Policy,
+        rules: policy.Rules,
         fail: Callable[[str, str], None],
     ) -> None:
         self._recorder = recorder
         self._replay = replay
-        self._settings = settings
+        self._rules = rules
         self._fail = fail
         self._room = asyncio.Semaphore(MAX_OPEN)
         self._answers: dict[str, pb.Event] = {}
@@ -75,7 +74,7 @@ class Questions:
     async def refusal(self, request: Request, entry: Entry) -> pb.Error | None:
         """Why a step may not begin; None if it may."""
         state = self._recorder.conversation.state
-        verdict = policy.judge(self._settings, state, request)
+        verdict = policy.judge(self._rules, state, request)
         if verdict.choice == "deny":
             return pb.Error(code="denied", message=f"the policy forbids it ({verdict.rule})")
         answer = entry.permitted

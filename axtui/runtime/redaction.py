@@ -22,6 +22,7 @@ from axtui.runtime.secret_shapes import MOST_LEAD, SHAPES, Shape
 MIN_LENGTH = 8
 MIN_LINE = 16
 MIN_DISTINCT = 4
+A_PATH = "the path of a file"
 # What is written where a secret is meant, or where there is none.
 _TRIVIAL = frozenset(
     {
@@ -215,7 +216,7 @@ def _unfit(value: str) -> str:
     if value.lower() in _TRIVIAL:
         return "a word that is no secret"
     if _PATH.fullmatch(value):
-        return "the path of a file"
+        return A_PATH
     return ""
 
 

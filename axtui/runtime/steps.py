@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from axtui.agent import ActorError, Call, ContinueRun, Request, StepFailed
 from axtui.model.codec import dump_json
 from axtui.model.events import Payload
-from axtui.runtime.effects import is_unknown, run_effect
+from axtui.runtime.effects import Deltas, NotKept, is_unknown, run_effect
 from axtui.runtime.history import Entry
 from axtui.runtime.policy import subject
 from axtui.runtime.questions import Questions
@@ -50,7 +50,6 @@ class Steps:
         run = recorder.conversation.state.run
         self._owner = f"{recorder.conversation.id}/{run.exec_id}"
         self._workspace = run.workspace
-        self._loop = asyncio.get_running_loop()
         self._abreast = asyncio.Semaphore(MAX_ABREAST)
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -78,7 +77,10 @@ class Steps:
 
     async def perform(self, request: Request, entry: Entry) -> Any:
         """Do a step that has no outcome yet, though it may have begun in an earlier life."""
-        function = await self._resolve(request)
+        try:
+            function = await self._resolve(request)
+        except ActorError as error:
+            return await self.give_up(request, entry.attempt, self._recorder.error(error))
         if entry.question is not None and entry.question.type == "elicitation":
             self._close_elicitations(request)
         attempt, first_us = entry.attempt, entry.first_us
@@ -139,6 +141,8 @@ class Steps:
             attempt += 1
             try:
                 value = await self._attempt(request, function, attempt)
+            except NotKept as error:
+                return await self.give_up(request, attempt, self._recorder.error(error))
             except (Exception, SystemExit, ContinueRun) as error:
                 unknown = is_unknown(error)
                 if unknown and request.effect not in HARMLESS:
@@ -166,8 +170,8 @@ class Steps:
 
     async def _effect(self, request: Request, function: Callable[[], Any], attempt: int) -> Any:
         key = f"{self._owner}/{request.key}"
-        show = partial(self._show, request, attempt)
-        deltas = _Deltas(self._loop, self._recorder.redactor, show)
+        shown = _Shown(self._recorder.redactor, partial(self._show, request, attempt))
+        deltas = Deltas(shown.feed)
         call = Call(
             key,
             attempt,
@@ -182,6 +186,7 @@ class Steps:
             return await run_effect(function, call, request.timeout, request.scope.task)
         finally:
             deltas.end()
+            shown.end()
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
@@ -207,7 +212,8 @@ class Steps:
         try:
             data, given = self._recorder.taken(value)
         except (TypeError, ValueError, RecursionError) as error:
-            return await self.give_up(request, attempt, not_kept(error))
+            failed = self._recorder.error(NotKept(str(error)))
+            return await self.give_up(request, attempt, failed)
         completed = pb.StepCompleted(key=request.key, attempt=attempt, result=data)
         if request.type == "model":
             set_usage(completed, value)
@@ -277,42 +283,23 @@ class Steps:
         return partial(tool.function, **body)
 
 
-class _Deltas:
-    """Provisional text of one attempt, without the secrets in it. It may come from the thread of a
-    function."""
+class _Shown:
+    """What is shown of one attempt's provisional text: all but the secrets in it."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        redactor: Redactor,
-        show: Callable[[str, int, str], None],
-    ) -> None:
-        self._loop = loop
+    def __init__(self, redactor: Redactor, show: Callable[[str, int, str], None]) -> None:
         self._redactor = redactor
         self._show = show
         self._streams: dict[str, Stream] = {}
         self._offsets: dict[str, int] = {}
-        self._over = False
 
-    def add(self, text: str, channel: str = "output") -> None:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            if not self._over:
-                self._loop.call_soon_threadsafe(self._add, text, channel)
-        else:
-            self._add(text, channel)
+    def feed(self, channel: str, text: str) -> None:
+        if channel not in self._streams:
+            self._streams[channel] = self._redactor.stream()
+        self._tell(channel, self._streams[channel].feed(text))
 
     def end(self) -> None:
         for channel, stream in self._streams.items():
             self._tell(channel, stream.end())
-        self._over = True
-
-    def _add(self, text: str, channel: str) -> None:
-        if not self._over:
-            if channel not in self._streams:
-                self._streams[channel] = self._redactor.stream()
-            self._tell(channel, self._streams[channel].feed(text))
 
     def _tell(self, channel: str, text: str) -> None:
         if text:
@@ -337,12 +324,6 @@ def set_usage(completed: pb.StepCompleted, reply: Any) -> None:
 def failure(request: Request, error: pb.Error) -> StepFailed:
     """What the agent is told of a step that has failed."""
     return StepFailed(request.key, request.name, error.code, error.message)
-
-
-def not_kept(error: BaseException) -> pb.Error:
-    """The error of a step whose result can't be recorded."""
-    message = f"it returned what the log can't hold: {error}"
-    return pb.Error(code="result", message=message[:2000])
 
 
 async def sleep_until(at_us: int) -> None:

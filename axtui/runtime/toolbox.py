@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from axtui.agent import Retry, Tool, ToolError
+from axtui.agent import Agent, Retry, Tool, ToolError
 from axtui.runtime.actors.environment import Environment
 from axtui.runtime.actors.models.actor import Models
 from axtui.runtime.actors.models.providers import DEFAULT_MODEL
@@ -17,7 +17,7 @@ from axtui.runtime.actors.tools.actor import ToolServers
 from axtui.runtime.actors.workspace_tools import WORKSPACE_TOOLS
 from axtui.runtime.agents import NOT_OFFERED
 from axtui.runtime.config import Config
-from axtui.runtime.registry import Registry
+from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.skills.actor import Skills
 
 # More than that no model can choose from.
@@ -58,6 +58,22 @@ class Toolbox:
             or await self.servers.find(name)
         )
 
+    async def all(self) -> list[tuple[str, Tool]]:
+        """All tools, each with where it is from: agents, workspace, skills, or the name of its
+        server."""
+        agents = [agent for agent in self._offered_agents() if isinstance(agent, Agent)]
+        own = {tool.name for agent in agents for tool in agent.tools}
+        workspace = [await self._workspace_tool(name) for name in WORKSPACE_TOOLS]
+        return [
+            *(("agents", tool) for tool in self._registry.tools.values() if tool.name in own),
+            *(("workspace", tool) for tool in workspace if tool),
+            *(("skills", tool) for tool in await self.skills.all()),
+            *((tool.name.partition(".")[0], tool) for tool in await self.servers.all()),
+        ]
+
+    def _offered_agents(self) -> list[Registered]:
+        return [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
+
     async def _workspace_tool(self, name: str) -> Tool | None:
         tool = WORKSPACE_TOOLS.get(name)
         if tool is None:
@@ -73,25 +89,23 @@ class Toolbox:
             return f"It would fail: {error}"
 
     async def _offered(self) -> list[dict[str, Any]]:
-        """What models can be told of each tool."""
+        """What models can be told of each tool and agent, and which servers have failed."""
         if DEFAULT_MODEL not in self._registry.models:
             # Whoever wants to know is about to ask a model.
             self._models.warm()
-        agents = [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
-        tools = [
-            *self._registry.tools.values(),
-            *WORKSPACE_TOOLS.values(),
-            *await self.skills.all(),
-            *await self.servers.all(),
-        ]
         return [
             *(
                 {**_described(agent.id, agent.description, _INPUT), "agent": True}
-                for agent in agents
+                for agent in self._offered_agents()
             ),
             *(
                 {**_described(tool.name, tool.description, tool.schema), "effect": tool.effect}
-                for tool in tools[:MAX_OFFERED]
+                for _, tool in (await self.all())[:MAX_OFFERED]
+            ),
+            *(
+                {"name": name, "error": state["error"]}
+                for name, state in self.servers.states.items()
+                if state["state"] == "failed"
             ),
         ]
 

@@ -91,7 +91,7 @@ def _early() -> None:
     flush = Writer._flush
 
     def tell_first(self: Writer, batch: Any) -> None:
-        if not batch or not _of_steps(batch[0].commit):
+        if not batch or not _of_steps(batch[0]):
             flush(self, batch)
             return
         done, self._done = self._done, lambda batch, error: None

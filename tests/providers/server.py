@@ -92,6 +92,11 @@ class ProviderServer:
             name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-2])
         }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
+        if path == "/token":
+            # What Google's libraries change the credentials of a service account for.
+            token = b'{"access_token": "a-token", "expires_in": 3600, "token_type": "Bearer"}'
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(token), token))
+            return True
         if path.startswith("/release/"):
             self.release(path.removeprefix("/release/"))
             writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")

@@ -6,6 +6,7 @@ it. In exchange root may make control groups, of version 1 or 2, whichever the m
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
+# The kernel takes a moment to see that a group is empty.
+CLOSE_SECONDS, CLOSE_TRIES = 2.0, 200
 _PREFIX = "axtui-"
 _numbers = itertools.count(1)
 
@@ -40,7 +43,7 @@ class ControlGroup:
                     text = template.format(processes=processes, memory=memory)
                     (parent / name / file).write_text(text)
         except OSError:
-            group.close()
+            all(map(_removed, group._folders))
             raise
         return group
 
@@ -61,11 +64,14 @@ class ControlGroup:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(int(pid), signal.SIGKILL)
 
-    def close(self) -> None:
-        """Remove the group, which has to be empty by now; else `remove_stale` does, some day."""
-        for folder in self._folders:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+    async def close(self) -> None:
+        """Remove the group once nothing is in it any more; if that takes too long, `remove_stale`
+        does it some day."""
+        for _ in range(CLOSE_TRIES):
+            self._folders = [folder for folder in self._folders if not _removed(folder)]
+            if not self._folders:
+                return
+            await asyncio.sleep(CLOSE_SECONDS / CLOSE_TRIES)
 
 
 def remove_stale() -> None:
@@ -75,8 +81,17 @@ def remove_stale() -> None:
             for folder in parent.glob(f"{_PREFIX}*"):
                 owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
                 if not Path(f"/proc/{owner}").exists():
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
+                    _removed(folder)
+
+
+def _removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _hierarchies() -> Iterator[tuple[Path, dict[str, str]]]:

@@ -13,7 +13,7 @@ from axtui.runtime.actors.cgroup import ControlGroup, remove_stale
 from axtui.runtime.actors.files import Workspace
 from axtui.runtime.actors.limits import guarded, is_superuser
 from axtui.runtime.actors.running import Output, Running
-from axtui.runtime.actors.sandbox import Sandbox, View, find_sandbox, home_folder
+from axtui.runtime.actors.sandbox import Sandbox, View, find_sandbox, home_folder, within
 from axtui.runtime.config import Environment as Settings
 
 _VARIABLES = ("PATH", "LANG", "TERM", "TZ", "USER")
@@ -114,10 +114,10 @@ class Environment:
                 in_time = await running.wait(seconds)
             finally:
                 status = await running.end()
-            if sandbox and in_time and status and not await running.was_started():
+            if in_time and await running.failed_to_start():
                 raise ToolError(f"can't start a command in {workspace}: {output.text().strip()}")
         finally:
-            running.close()
+            await running.close()
         result: dict[str, Any] = {"exit_status": status, "output": output.text()}
         if output.dropped:
             result["dropped_bytes"] = output.dropped
@@ -129,6 +129,8 @@ class Environment:
         folder = os.path.abspath(workspace)
         if not os.path.isdir(folder):
             raise ToolError(f"can't start a command in {workspace}: there is no such folder")
+        if within(home_folder(), [folder]):
+            self._warn(f"commands can read and change the whole home folder: it is in {folder}")
         return View(
             folder,
             readable=(*self._settings.readable, *readable),
@@ -181,5 +183,5 @@ async def _not_canceled(starting: Coroutine[Any, Any, Running]) -> Running:
         with contextlib.suppress(ToolError):
             running = await task
             await running.end()
-            running.close()
+            await running.close()
         raise

@@ -16,7 +16,7 @@ _BLOCK = 512
 # left the command's family, so that no `wait` there sees it, ends all.
 _SCRIPT = """\
 exec 3<&0 </dev/null
-((trap '' HUP INT TERM; read -r _ <&3; kill -s KILL {all}) >/dev/null 2>&1 &)
+((trap '' HUP INT TERM; read -r _ <&3; kill -s KILL -- {all}) >/dev/null 2>&1 &)
 exec 3<&-
 {limits}
 exec /bin/sh -c "$1"
@@ -51,8 +51,8 @@ def _ulimits(limits: Limits, sandboxed: bool) -> Iterator[str]:
     for flag, value in (
         ("c", 0),
         ("n", MAX_OPEN_FILES),
-        ("f", limits.file_size // _BLOCK),
-        ("d", limits.memory // 1024),
+        ("f", -(-limits.file_size // _BLOCK)),
+        ("d", -(-limits.memory // 1024)),
         ("t", computing),
     ):
         # A limit that is lower already stays.

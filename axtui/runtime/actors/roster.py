@@ -16,9 +16,10 @@ from axtui.v1 import event_pb2 as pb
 
 
 class Roster:
-    """Belongs to the running event loop."""
+    """Belongs to the running event loop. Without a log nothing is told, for a look at actors that
+    ends with it."""
 
-    def __init__(self, log: EventLog, redact: Callable[[str], str]) -> None:
+    def __init__(self, log: EventLog | None, redact: Callable[[str], str]) -> None:
         self._log = log
         self._redact = redact
         self.actors: list[Actor] = []
@@ -37,14 +38,16 @@ class Roster:
             await asyncio.wait(self._telling)
 
     def _changed(self, change: Change) -> None:
-        task = asyncio.create_task(self._tell(change))
+        if self._log is None:
+            return
+        task = asyncio.create_task(self._tell(self._log, change))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _tell(self, change: Change) -> None:
+    async def _tell(self, log: EventLog, change: Change) -> None:
         # A log that fails tells those who wait for it; no actor's end is worth more than that.
         with suppress(LogError):
-            control = await self._log.conversation(CONTROL_LOG, create=True)
+            control = await log.conversation(CONTROL_LOG, create=True)
             payload: Payload
             if change.how == "started":
                 payload = pb.ActorStarted(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
-import json
 import os
+import re
 import signal
 from collections.abc import Callable, Mapping
 
@@ -14,7 +14,8 @@ from axtui.agent import ToolError
 from axtui.runtime.actors.cgroup import ControlGroup
 from axtui.runtime.actors.sandbox import NoSandbox, Sandbox, View
 
-# How long what was killed may take to go.
+# How long a sandbox may take to come about, and what was killed to go.
+START_SECONDS = 30.0
 END_SECONDS = 30.0
 # Without a sandbox, how long a command has to end by itself when it is asked to.
 TERM_SECONDS = 0.2
@@ -90,7 +91,7 @@ class Running:
         self._group = group
         self._transports: list[asyncio.BaseTransport] = []
         self._status = asyncio.StreamReader()
-        self._init = asyncio.ensure_future(self._first_process())
+        self._first = asyncio.ensure_future(self._first_process())
 
     @classmethod
     async def start(
@@ -105,7 +106,7 @@ class Running:
         """Start what `guarded` made. Raises ToolError if that can't be done."""
         stdin, guard = os.pipe()
         said, stdout = os.pipe()
-        heard, status = os.pipe()
+        heard, status = _patient_pipe() if sandbox else os.pipe()
         filter = sandbox.open_filter() if sandbox else -1
         inherited = [end for end in (status, filter) if sandbox and end >= 0]
         try:
@@ -125,6 +126,8 @@ class Running:
         except (OSError, ValueError, NoSandbox) as error:
             for end in (guard, said, heard):
                 os.close(end)
+            if group is not None:
+                await group.close()
             raise ToolError(f"can't start a command in {view.workspace}: {error}") from None
         finally:
             for end in {stdin, stdout, status, *inherited}:
@@ -141,26 +144,36 @@ class Running:
     async def end(self) -> int:
         """End what there still is of it, and give back the exit status, that of a shell."""
         try:
-            if not self._sandboxed and not self._exit.done():
-                self._signal(signal.SIGTERM)
-                await self.wait(TERM_SECONDS)
+            if not self._exit.done():
+                await self._before_the_end()
         finally:
             self._kill()
-        status = await self._exit
-        await _gone(await self._init)
+        status = self._exit.result() if await self.wait(END_SECONDS) else -signal.SIGKILL
+        await asyncio.wait({self._first}, timeout=END_SECONDS)
+        if self._pidfd >= 0:
+            await _gone(self._pidfd)
         await self._all_said()
         return status if status >= 0 else 128 - status
 
-    async def was_started(self) -> bool:
-        """Whether a sandbox that has ended got as far as the command."""
-        return b"exit-code" in await self._status.read()
+    async def failed_to_start(self) -> bool:
+        """Whether a sandbox that has ended hadn't got as far as the command."""
+        status = self._process.returncode or 0
+        return self._sandboxed and status > 0 and b"exit-code" not in await self._status.read()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of everything. What couldn't be ended by now is left."""
         for transport in self._transports:
             transport.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._exit.cancel()
+        self._first.cancel()
         if self._group is not None:
-            self._group.close()
+            await self._group.close()
+
+    @property
+    def _pidfd(self) -> int:
+        return self._first.result() if self._first.done() else -1
 
     async def _listen(self, said: int, heard: int) -> None:
         """Take what the command says, and what bubblewrap says of it."""
@@ -173,15 +186,28 @@ class Running:
     async def _first_process(self) -> int:
         """A pidfd of the sandbox's first process, which goes when all others in there are gone;
         -1 if there's none, or none any more."""
-        line = await self._status.readline()
+        # Half a line if bubblewrap is killed right then, but the number is whole.
+        pid = re.search(rb'"child-pid": (\d+)', await self._status.readline())
         with contextlib.suppress(ProcessLookupError):
-            return os.pidfd_open(json.loads(line)["child-pid"]) if line else -1
+            return os.pidfd_open(int(pid[1])) if pid else -1
         return -1
+
+    async def _before_the_end(self) -> None:
+        """Let a command end by itself, if it can hear that; let a sandbox begin: bubblewrap's first
+        process would wait for ever if its second were killed before."""
+        if self._sandboxed:
+            await asyncio.wait({self._first}, timeout=START_SECONDS)
+        else:
+            self._signal(signal.SIGTERM)
+            await self.wait(TERM_SECONDS)
 
     def _kill(self) -> None:
         if self._group is not None:
             self._group.kill()
         self._signal(signal.SIGKILL)
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         if self._guard >= 0:
             # Whoever watches this in there ends all the rest at once.
             os.close(self._guard)
@@ -192,8 +218,9 @@ class Running:
             if not self._sandboxed:
                 # The one who watches is in the group too, so that nobody else's has its number.
                 os.killpg(self._process.pid, number)
-            elif self._process.returncode is None:
-                self._process.send_signal(number)
+            elif not self._exit.done():
+                # The process's own method would take its exit status away from asyncio.
+                os.kill(self._process.pid, number)
 
     async def _all_said(self) -> None:
         """Wait until the pipe is read empty, though somebody who escaped may hold it open."""
@@ -209,8 +236,6 @@ class Running:
 
 async def _gone(pidfd: int) -> None:
     """Wait until a process is gone; one that is stuck in the kernel is left after a while."""
-    if pidfd < 0:
-        return
     loop = asyncio.get_running_loop()
     gone = asyncio.Event()
     loop.add_reader(pidfd, gone.set)
@@ -220,4 +245,16 @@ async def _gone(pidfd: int) -> None:
                 await gone.wait()
     finally:
         loop.remove_reader(pidfd)
-        os.close(pidfd)
+    # Whoever is process 1 of a container has inherited it.
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)  # noqa: ASYNC222
+
+
+def _patient_pipe() -> tuple[int, int]:
+    """A pipe that can be written to though nobody is left to read it: bubblewrap would end in the
+    middle of things else."""
+    read_end, write_end = os.pipe()
+    try:
+        return read_end, os.open(f"/dev/fd/{write_end}", os.O_RDWR | os.O_CLOEXEC)
+    finally:
+        os.close(write_end)

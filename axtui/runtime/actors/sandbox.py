@@ -191,11 +191,13 @@ def _system_folder(path: str) -> Iterator[str]:
 
 def _to_hide(view: View) -> Iterator[str]:
     """What would be seen else, the outermost of what is in each other."""
-    shown = (view.workspace, *view.readable)
-    seen = [path for path in view.hidden if within(path, shown) and path != view.workspace]
-    for path in seen:
-        if not within(os.path.dirname(path), seen):
-            yield path
+    for shown in (view.workspace, *view.readable):
+        real = os.path.realpath(shown)
+        hidden = [os.path.realpath(path) for path in view.hidden]
+        inside = [path for path in hidden if path != real and within(path, [real])]
+        for path in inside:
+            if not within(os.path.dirname(path), inside):
+                yield shown + path[len(real) :]
 
 
 def _nothing(path: str) -> Iterator[str]:
@@ -219,10 +221,10 @@ def _toolchains() -> Iterator[str]:
         above = os.path.dirname(folder)
         whole = any(os.path.exists(os.path.join(above, name)) for name in ("lib", "pyvenv.cfg"))
         named.append(above if whole else folder)
-    for path in named:
+    for path in map(os.path.normpath, named):
         at_home = any(within(path, [home]) or within(home, [path]) for home in homes)
-        if os.path.isabs(path) and path != "/" and os.path.isdir(path) and not at_home:
-            yield os.path.normpath(path)
+        if os.path.isabs(path) and not at_home and os.path.isdir(path):
+            yield path
 
 
 @functools.cache

@@ -19,6 +19,11 @@ MAX_RESULT_CHARS = 40_000
 HISTORY_CHARS = 600_000
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 MAX_NAME = 64
+# Faults of a model that end once somebody has waited, paid, or set a key.
+_PASSING = frozenset(
+    {"auth", "failed", "gone", "network", "no_key", "overloaded", "quota", "rate_limited"}
+    | {"start", "timeout", "unavailable"}
+)
 
 Json = dict[str, Any]
 
@@ -32,7 +37,11 @@ async def work(ctx: Context, system: str) -> str:
     `system_prompt` (in place of `system`), `max_steps` (turns before a person is asked whether to
     go on), `timeout` (seconds of one model call), `history_chars`."""
     settings: Json = ctx.config if isinstance(ctx.config, dict) else {}
-    offered = _named(ctx.agent_id, await ctx.tools())
+    tools = await ctx.tools()
+    offered = _named(ctx.agent_id, tools)
+    for tool in tools:
+        if "error" in tool:
+            await ctx.emit(f"No tools of {tool['name']}: {tool['error']}", thought=True)
     chat = Chat(
         ctx,
         settings.get("model") or "default",
@@ -45,7 +54,7 @@ async def work(ctx: Context, system: str) -> str:
     news = _message("user", {"text": ctx.input})
     while True:
         chat.messages = await compacted(ctx, chat, settings.get("history_chars") or HISTORY_CHARS)
-        reply = await chat.send(news)
+        reply = await _asked(ctx, chat, news)
         calls = [part["tool_call"] for part in reply["content"] if "tool_call" in part]
         text = "\n\n".join(part["text"] for part in reply["content"] if part.get("text"))
         await _think_aloud(ctx, reply["content"])
@@ -64,12 +73,26 @@ async def work(ctx: Context, system: str) -> str:
         news = _message("tool", *results)
 
 
+async def _asked(ctx: Context, chat: Chat, news: Json) -> Json:
+    """The model's answer. Where it can't be had for a reason that may go away, even after the
+    step's own attempts, a person is asked whether to go on trying: the work so far is worth it."""
+    while True:
+        try:
+            return await chat.send(news)
+        except StepFailed as failed:
+            if failed.code not in _PASSING:
+                raise
+            question = f"No model answers: {failed.message}. Try again?"
+            if await ctx.ask(question, choices=("retry", "fail")) == "fail":
+                raise
+
+
 def _named(own: str, tools: Sequence[Json]) -> dict[str, Json]:
     """The tools by names that every provider takes. No agent is offered itself."""
     offered: dict[str, Json] = {}
     for tool in tools:
         name = _UNFIT.sub("_", tool["name"].replace(".", "__"))[:MAX_NAME]
-        if not (tool.get("agent") and tool["name"] == own):
+        if "error" not in tool and not (tool.get("agent") and tool["name"] == own):
             offered.setdefault(name, tool)
     return offered
 

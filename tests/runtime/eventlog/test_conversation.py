@@ -11,16 +11,27 @@ from axtui.model.events import Head
 from axtui.model.fold import EXCERPT_CHARS
 from axtui.runtime.eventlog.conversation import Append, Conversation
 
-from .drafts import said
+from .drafts import BIG, note, said
 
 STATM = Path("/proc/self/statm")
 
 
 class Nowhere:
-    """A store that forgets what it is told."""
+    """A store that keeps the last thing it was told, and that in vain."""
 
     def submit(self, append: Append) -> None:
-        pass
+        self.told = append
+
+
+def test_a_blob_goes_with_the_append_that_follows() -> None:
+    store = Nowhere()
+    conversation = Conversation(store, 1, "c", Head())
+    conversation.append(note())
+    before = store.told
+    data = conversation.data(BIG)
+    conversation.append(note())
+    assert (before.blobs, before.blob_refs) == ([], [])
+    assert [digest for digest, _ in store.told.blobs] == [data.blob.digest]
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="the kernel doesn't tell how much memory is in use")

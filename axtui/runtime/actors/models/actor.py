@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from axtui.runtime.actors.models.faults import ModelFault
 from axtui.runtime.actors.models.providers import named_model
 from axtui.runtime.actors.roster import Roster, ask
 from axtui.runtime.actors.supervisor import Spec
+from axtui.runtime.actors.wire import Fault
 from axtui.runtime.config import Models as Settings
 from axtui.runtime.errors import Refused
 
@@ -73,12 +75,10 @@ class Models:
             raise ActorError("timeout", "the model process hung", retryable=True) from None
 
     async def _start(self) -> None:
-        try:
+        # Whoever asks a model then starts it again, and is told what is wrong.
+        with suppress(Fault):
             async with self._actor.use():
                 pass
-        except Exception:
-            # Whoever asks a model starts it again, and is told what is wrong.
-            return
 
 
 def _shown(delta: Callable[..., None]) -> Callable[[Any], None]:

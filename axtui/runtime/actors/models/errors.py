@@ -15,6 +15,9 @@ MAX_MESSAGE = 1000
 # A provider that asks for more than a day has no more to say than "not now".
 MAX_RETRY_AFTER = 86_400.0
 
+# What servers of one's own say, such as llama.cpp, which have no code for it.
+_TOO_LONG = r"context (size|length|window)"
+
 # The first that fits holds, so the more special come first.
 _CODES: tuple[tuple[type[Exception], FaultCode], ...] = (
     (ai.ModelQuotaExceededError, "quota"),
@@ -22,7 +25,6 @@ _CODES: tuple[tuple[type[Exception], FaultCode], ...] = (
     (ai.ModelOverloadedError, "overloaded"),
     (ai.ModelUnavailableError, "unavailable"),
     (ai.ModelServerError, "unavailable"),
-    (ai.ModelRequestTimeout, "timeout"),
     (ai.ModelTimeoutError, "timeout"),
     (ai.ModelConnectionError, "network"),
     (ai.ModelContextWindowExceededError, "context_too_long"),
@@ -63,6 +65,8 @@ def scrub(text: str, secrets: list[str]) -> str:
 def _code(error: Exception, otherwise: FaultCode) -> FaultCode:
     for kind, code in _CODES:
         if isinstance(error, kind):
+            if code == "invalid" and re.search(_TOO_LONG, str(error), re.IGNORECASE):
+                return "context_too_long"
             return code
     if type(error).__module__.startswith("google.auth."):
         return "auth"

@@ -28,11 +28,7 @@ MAX_REPLY_CHARACTERS = 8_000_000
 OnDelta = Callable[[str, str], None]
 
 _SETTINGS = {"temperature", "max_tokens", "thinking"}
-_FINISHES = {
-    "length": "length",
-    "content_filter": "filtered",
-    "tool_call": "tool_calls",
-}
+_FINISHES = {"length": "length", "content_filter": "filtered"}
 
 
 class ModelHost:
@@ -174,13 +170,17 @@ def _delta(event: ai.ModelResponseStreamEvent) -> tuple[str, str]:
             return "thought", text
         case ai.PartDeltaEvent(delta=ai.ToolCallPartDelta(args_delta=str(text))):
             return "", text
+        case ai.PartStartEvent(part=ai.ToolCallPart(args=arguments)):
+            return "", str(arguments)
+        case ai.PartStartEvent(part=ai.FilePart(content=file)):
+            return "", file.base64
     return "", ""
 
 
 def _reply(response: ai.ModelResponse, provider: str) -> Json:
     finish, content = _finish(response, provider), from_response(response, provider)
     calls = any("tool_call" in part for part in content)
-    if finish == "stop" and calls:
+    if calls and finish == "stop":
         finish = "tool_calls"
     if not calls and not any(part.get("text", "").strip() or "media" in part for part in content):
         if finish == "filtered":

@@ -43,21 +43,20 @@ def to_history(messages: list[Json], model: Model, provider: str) -> list[ai.Mod
     Raises ModelFault("invalid") for what isn't a message.
     """
     history: list[ai.ModelMessage] = []
+    # Many models want the roles to take turns, so what is asked between two answers is one message.
+    asked: list[Json] = []
     for message in messages:
         match message:
             case {"role": "assistant", "content": list(content)}:
                 parts = [part for item in content for part in _said(item, model, provider)]
-                history.append(_response(parts, model))
+                if parts:
+                    history += [*_request(asked), _response(parts, model)]
+                    asked = []
             case {"role": "user" | "tool", "content": list(content)}:
-                asked = list(_asked(content))
-                # Providers want all that is said between two answers as one message.
-                if history and isinstance(last := history[-1], ai.ModelRequest):
-                    asked = [*last.parts, *asked]
-                    history.pop()
-                history.append(ai.ModelRequest(parts=asked))
+                asked += content
             case _:
                 raise _unknown("message", message)
-    return history
+    return history + _request(asked)
 
 
 def from_response(response: ai.ModelResponse, provider: str) -> list[Json]:
@@ -101,6 +100,10 @@ def usage(response: ai.ModelResponse) -> Json:
         "cache_write_tokens": used.cache_write_tokens,
         "thought_tokens": max(used.details.get(name, 0) for name in _THOUGHT_TOKENS),
     }
+
+
+def _request(content: list[Json]) -> list[ai.ModelMessage]:
+    return [ai.ModelRequest(parts=list(_asked(content)))] if content else []
 
 
 def _asked(content: list[Json]) -> Iterator[ai.ModelRequestPart]:

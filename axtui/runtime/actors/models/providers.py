@@ -123,7 +123,8 @@ def named_model(name: str, environ: Mapping[str, str], settings: Models) -> str:
 def endpoint(model: str, environ: Mapping[str, str], settings: Models) -> Endpoint:
     """Where the provider of `model`, written "provider:name", is reached.
 
-    Raises ModelFault: "invalid" if there is no such provider, "no_key" if it has no key.
+    Raises ModelFault: "invalid" if there is no such provider, "no_key" if it has no key, "auth" if
+    what it has can be none.
     """
     name, _, model_name = model.partition(":")
     built_in = BUILT_IN.get(name, BuiltIn())

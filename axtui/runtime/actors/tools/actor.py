@@ -56,12 +56,26 @@ class ToolServers:
             self._tools = {entry["name"]: self._tool(entry) for entry in listed["tools"]}
         return list(self._tools.values())
 
+    async def resources(self) -> dict[str, Any]:
+        """See `ToolHost.resources`."""
+        return await self._look("resources")
+
+    async def prompts(self) -> dict[str, Any]:
+        """See `ToolHost.prompts`."""
+        return await self._look("prompts")
+
     async def find(self, name: str) -> Tool | None:
         """The tool of that name."""
         if name.partition(".")[0] not in self._servers:
             return None
         await self.all()
         return (self._tools or {}).get(name)
+
+    async def _look(self, what: str) -> dict[str, Any]:
+        found: dict[str, Any] = {what: [], "errors": {}}
+        if self._servers:
+            found = await ask(self._actor, what, None)
+        return found
 
     def _tool(self, entry: Mapping[str, Any]) -> Tool:
         effect: Effect = "readonly" if entry["readonly"] else ""

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 MAX_TEXT = 4_000
 BURST = 100
 PER_SECOND = 20.0
+MAX_QUESTIONS = 100
 
 OnProgress = Callable[[str], None]
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -33,6 +34,7 @@ class Call:
         self._loop = asyncio.get_running_loop()
         self._over = self._loop.create_future()
         self._asking = asyncio.Lock()
+        self._asked = 0
         self._allowance = float(BURST)
         self._said_at = self._loop.time()
 
@@ -56,7 +58,12 @@ class Call:
             question["url"] = params.url
         else:
             question["schema"] = params.requested_schema
+        self._asked += 1
+        if self._asked > MAX_QUESTIONS:
+            return NO_ANSWER
         async with self._asking:
+            if self._over.done() or self._limit.expired():
+                return NO_ANSWER
             deadline = self._limit.when()
             begun = self._loop.time()
             self._limit.reschedule(None)
@@ -75,6 +82,8 @@ class Call:
             asking.cancel()
 
     def _say(self, text: str) -> None:
+        if self._over.done():
+            return
         now = self._loop.time()
         self._allowance = min(BURST, self._allowance + (now - self._said_at) * PER_SECOND)
         self._said_at = now

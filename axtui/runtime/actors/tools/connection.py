@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any, Protocol, cast, get_args
 
@@ -41,11 +41,10 @@ START_SECONDS = 60.0
 LIST_SECONDS = 30.0
 CLOSE_SECONDS = 20.0
 MAX_ROUNDS = 10
-MAX_QUESTIONS = 16
 MAX_MESSAGE = 4_000
 
 _ROUND_SECONDS = 0.2
-_LISTEN_SECONDS = 10.0
+_LISTEN_SECONDS = 30.0
 _ME = Implementation(name="axtui", version=version("axtui"))
 # How the SDK begins what it says in the name of a server that has not answered.
 _NO_ANSWER = ("SSE stream ", "Failed to parse ")
@@ -78,7 +77,8 @@ class Connection:
         self._link = link
         self._on_change = on_change
         self._calls: set[Call] = set()
-        self._changed = False
+        self._stale = False
+        self._announced = False
         self._listing = asyncio.Lock()
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -90,20 +90,20 @@ class Connection:
     @property
     def lost(self) -> str:
         """Why there is no server any more; nothing while there is."""
-        return self._link.reason or self._lost
+        return self._link.reason or self._lost or ("its connection broke" if self.lost_at else "")
 
     async def open(self) -> None:
         """Connect, and list the tools. Raises ToolFault."""
         self._task = asyncio.create_task(self._live())
         try:
-            async with asyncio.timeout(START_SECONDS) as limit:
+            async with asyncio.timeout(START_SECONDS):
                 await self._settled.wait()
-        except BaseException:
+        except TimeoutError:
             slow = f"it wasn't ready within {START_SECONDS:g} s{self._link.last_words()}"
-            await self.close()
-            if limit.expired():
-                raise ToolFault("timeout", slow) from None
-            raise
+            raise ToolFault("timeout", slow) from None
+        finally:
+            if not self._settled.is_set():
+                await self.close()
         if self.lost:
             raise ToolFault("unavailable", self.lost)
 
@@ -129,12 +129,12 @@ class Connection:
     async def tools(self) -> Listing:
         """The tools, listed again if they have changed. Raises ToolFault."""
         async with self._listing:
-            if self._changed:
+            if self._stale:
                 try:
                     async with self.request(LIST_SECONDS):
                         await self._list()
                 except ToolFault as fault:
-                    self._changed = True
+                    self._stale = True
                     if fault.code == "timeout":
                         self._lost = f"it didn't list its tools within {LIST_SECONDS:g} s"
                         self._link.over.set()
@@ -209,11 +209,10 @@ class Connection:
             self._settled.set()
 
     async def _list(self) -> None:
-        self._changed = False
+        self._stale = self._announced = False
         if self.client.server_capabilities.tools is None:
             self.listing = Listing({}, "")
-            return
-        async with asyncio.timeout(LIST_SECONDS):
+        else:
             self.listing = await list_tools(self._name, self._config, self.client.list_tools)
 
     async def _listen(self) -> None:
@@ -221,17 +220,15 @@ class Connection:
         offered = self.client.server_capabilities.tools
         if self.client.protocol_version not in MODERN_PROTOCOL_VERSIONS or offered is None:
             return
+        missed = False
         while offered.list_changed:
-            try:
+            with suppress(MCPError, SubscriptionLost):
                 async with self.client.listen(tools_list_changed=True) as changes:
+                    if missed:
+                        self._change()
                     async for _ in changes:
                         pass
-            except SubscriptionLost:
-                pass
-            except MCPError:
-                return
-            # Nobody told, so it may have been anything.
-            self._changed = True
+            self._stale = missed = True
             await asyncio.sleep(_LISTEN_SECONDS)
 
     async def _rounds(
@@ -269,14 +266,20 @@ class Connection:
             return None
         answers: InputResponses = {}
         for key, request in requests.items():
-            if not isinstance(request, ElicitRequest) or len(answers) == MAX_QUESTIONS:
-                raise self._fault("malformed", f"it asked for too much: {request.method}", True)
+            if not isinstance(request, ElicitRequest):
+                what = f"it asked for {request.method}, which nobody offers"
+                raise self._fault("malformed", what, True)
             answers[key] = await call.answer(request.params)
         return answers
 
     async def _hear(self, message: IncomingMessage) -> None:
-        if isinstance(message, ToolListChangedNotification) and not self._changed:
-            self._changed = True
+        if isinstance(message, ToolListChangedNotification):
+            self._change()
+
+    def _change(self) -> None:
+        self._stale = True
+        if not self._announced:
+            self._announced = True
             self._on_change()
 
     async def _log(self, params: LoggingMessageNotificationParams) -> None:
@@ -299,13 +302,13 @@ class Connection:
         message = error.message[:MAX_MESSAGE]
         match error.data:
             case {http.FAULT: [code, bool(unknown)]} if code in get_args(Code):
-                # It may be another server by now.
-                self._changed = self._changed or code == "unavailable"
+                # Once it is back it may be another.
+                self._stale = self._stale or code == "unavailable"
                 return self._fault(code, message, unknown)
         if error.message.startswith(_NO_ANSWER):
             return self._fault("lost", message, True)
         if error.code == HEADER_MISMATCH:
-            self._changed = True
+            self._stale = True
         return self._fault("rejected", message, False)
 
     def _fault(self, code: Code, text: str, unknown: bool) -> ToolFault:
@@ -318,8 +321,6 @@ def _text(error: BaseException) -> str:
     match error:
         case ToolFault() | MCPError():
             return error.message[:MAX_MESSAGE]
-        case TimeoutError():
-            return f"it didn't list its tools within {LIST_SECONDS:g} s"
         case OSError():
             return f"it can't be started: {error.strerror}: {error.filename}"
     return f"{type(error).__name__}: {error}"[:MAX_MESSAGE]

@@ -75,7 +75,7 @@ class ToolHost:
         """
         server, tool = self._find(name)
         try:
-            size = len(json.dumps(arguments, ensure_ascii=False).encode())
+            size = len(json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode())
         except (TypeError, ValueError, RecursionError) as error:
             raise ToolFault("rejected", f"{name}: the arguments are no JSON: {error}") from None
         if size > MAX_ARGUMENTS:

@@ -41,7 +41,8 @@ _NOT_DONE = frozenset((*range(400, 500), 501, 505)) - {408}
 class HttpLink:
     """A connection from its first request to its end.
 
-    `over` is set, and `reason` says why, when the server has dropped the session.
+    `reason` is set when the server has ended the session. Nothing is ever `over` then: who learns
+    of it by its own request is yet to get the answer to that.
     """
 
     def __init__(self, config: ToolServer) -> None:
@@ -54,8 +55,8 @@ class HttpLink:
         """Connect with the first message. Raises ToolFault."""
         client = _Client(
             self,
+            _Login(self._config),
             headers={**self._config.headers, "accept-encoding": "identity"},
-            auth=_auth(self._config),
             # A server may work for as long as the call may take.
             timeout=httpx2.Timeout(CONNECT_SECONDS, read=None),
             event_hooks={"response": [_bound]},
@@ -72,31 +73,40 @@ class HttpLink:
         """Nothing."""
         return ""
 
-    def dropped(self) -> None:
-        """The server no longer knows this session."""
-        self.reason = self.reason or "its session has ended"
-        self.over.set()
-
 
 class _Client(httpx2.AsyncClient):
-    def __init__(self, link: HttpLink, **options: Any) -> None:
+    def __init__(self, link: HttpLink, login: _Login, **options: Any) -> None:
         super().__init__(**options)
         self._link = link
+        self._login = login
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         if request.method == "DELETE":
             request.extensions["timeout"] = httpx2.Timeout(_GOODBYE_SECONDS).as_dict()
         if request.method != "POST":
-            return await super().send(request, **options)
+            return await self._send(request, options)
         try:
-            response = await super().send(request, **options)
-            return await self._checked(request, response)
+            return await self._checked(request, await self._send(request, options))
         except OAuthFlowError as error:
             return _refusal(request, "unavailable", f"it can't be logged in to: {error}")
         except _NOT_SENT as error:
             return _refusal(request, "unavailable", f"it can't be reached: {_text(error)}")
         except (httpx2.RequestError, httpx2.StreamError) as error:
             return _refusal(request, "lost", f"the connection failed: {_text(error)}", True)
+
+    async def _send(self, request: httpx2.Request, options: dict[str, Any]) -> httpx2.Response:
+        """Send it with the token there is. The SDK's way to get one lets nobody else send
+        anything until the answer to this request begins, so it is gone only where it has to be.
+        """
+        if self._login.provider is None:
+            return await super().send(request, **options)
+        if self._login.tokens is not None:
+            request.headers["authorization"] = f"Bearer {self._login.tokens.access_token}"
+            response = await super().send(request, **options)
+            if response.status_code not in (401, 403):
+                return response
+            await response.aclose()
+        return await super().send(request, **{**options, "auth": self._login.provider})
 
     async def _checked(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
         """The response, if the SDK can make something of it; else one that says what is wrong."""
@@ -109,13 +119,15 @@ class _Client(httpx2.AsyncClient):
             await response.aclose()
             return _refusal(request, "malformed", f"it answered {status} with {kind!r}", True)
         body = await response.aread()
+        # The protocol says 404; the SDK's own examples for servers say 400.
+        ended = status == 404 or (status == 400 and b"session" in body.lower())
+        if ended and MCP_SESSION_ID in request.headers:
+            self._link.reason = "its session has ended"
+            return _refusal(request, "unavailable", self._link.reason)
         if _is_error(body):
             return response
         said = body[:_EXCERPT].decode(errors="replace").strip()
         message = f"HTTP {status} {response.reason_phrase}: {said}".rstrip(": ")
-        if status == 404 and MCP_SESSION_ID in request.headers:
-            self._link.dropped()
-            return _refusal(request, "unavailable", message)
         code: Code = "rejected" if status in _NOT_DONE else "lost"
         return _refusal(request, code, message, status not in _NOT_DONE)
 
@@ -179,34 +191,31 @@ class _Body(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
-def _auth(config: ToolServer) -> httpx2.Auth | None:
-    oauth = config.oauth
-    if oauth is None:
-        return None
-    secret = os.environ.get(oauth.client_secret_env)
-    if not secret:
-        raise ToolFault("unavailable", f"the variable {oauth.client_secret_env} is not set")
-    return ClientCredentialsOAuthProvider(
-        server_url=config.url,
-        storage=_Tokens(),
-        client_id=oauth.client_id,
-        client_secret=secret,
-        scope=oauth.scope,
-        issuer=oauth.issuer,
-    )
+class _Login:
+    """A client's credentials, where there are any, and what they were exchanged for."""
 
-
-class _Tokens:
-    """Keeps a token for as long as the connection: a new one costs a request."""
-
-    def __init__(self) -> None:
-        self._tokens: OAuthToken | None = None
+    def __init__(self, config: ToolServer) -> None:
+        self.tokens: OAuthToken | None = None
+        self.provider: httpx2.Auth | None = None
+        if (oauth := config.oauth) is None:
+            return
+        secret = os.environ.get(oauth.client_secret_env)
+        if not secret:
+            raise ToolFault("unavailable", f"the variable {oauth.client_secret_env} is not set")
+        self.provider = ClientCredentialsOAuthProvider(
+            server_url=config.url,
+            storage=self,
+            client_id=oauth.client_id,
+            client_secret=secret,
+            scope=oauth.scope,
+            issuer=oauth.issuer,
+        )
 
     async def get_tokens(self) -> OAuthToken | None:
-        return self._tokens
+        return self.tokens
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        self._tokens = tokens
+        self.tokens = tokens
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         return None

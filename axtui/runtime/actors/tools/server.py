@@ -16,10 +16,12 @@ from axtui.runtime.actors.tools.results import result_of
 from axtui.runtime.actors.tools.stdio import StdioLink
 from axtui.runtime.config import ToolServer
 
-# Failures in a row, after which a server is tried again only so often.
+# Failures in a row, after which nobody is kept waiting for a server any more.
 MAX_FAILURES = 5
-RETRY_SECONDS = 60.0
 BACKOFF_SECONDS = 0.25
+RETRY_SECONDS = 60.0
+MAX_RETRY_SECONDS = 600.0
+RECOVER_SECONDS = 10.0
 REQUEST_SECONDS = 60.0
 
 T = TypeVar("T")
@@ -39,18 +41,22 @@ class Server:
         self._connection: Connection | None = None
         self._leaving: Connection | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._recovering: asyncio.Task[None] | None = None
         self._failures = 0
         self._error = ""
         self._not_before = 0.0
         self._told: str | None = None
+        self._closed = False
 
     async def describe(self) -> tuple[dict[str, str], list[dict[str, Any]]]:
-        """Its state, and its tools. A server that keeps failing is tried in the background."""
+        """Its state, and its tools. Of one that has failed `on_change` tells once it works."""
         try:
             connection = await self._connected(patient=False)
             listing = await connection.tools()
         except ToolFault as fault:
             self._told = ""
+            if self._recovering is None and not self._closed:
+                self._recovering = asyncio.create_task(self._recover())
             unknown = dict.fromkeys(("name", "version", "protocol", "instructions", "digest"), "")
             error = fault.message.removeprefix(f"{self._name}: ")
             return {"state": "failed", "error": error, **unknown}, []
@@ -90,10 +96,13 @@ class Server:
             return await ask(connection.client)
 
     async def close(self) -> None:
-        """Stop it."""
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.wait({self._starting})
+        """Stop it, for good."""
+        self._closed = True
+        self._error = "it was stopped"
+        for task in (self._recovering, self._starting):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
         for connection in (self._connection, self._leaving):
             if connection is not None:
                 await connection.close()
@@ -101,13 +110,13 @@ class Server:
     async def _connected(self, patient: bool = True) -> Connection:
         self._notice_loss()
         if self._connection is None:
-            if self._starting is None:
-                if self._failures >= MAX_FAILURES and self._now() < self._not_before:
-                    raise self._unavailable()
-                self._starting = asyncio.create_task(self._start())
-            if self._failures >= MAX_FAILURES and not patient:
+            too_soon = self._starting is None and self._now() < self._not_before
+            if self._closed or (self._failures >= MAX_FAILURES and (too_soon or not patient)):
                 raise self._unavailable()
-            await asyncio.shield(self._starting)
+            starting = self._starting = self._starting or asyncio.create_task(self._start())
+            await asyncio.wait({starting})
+            if not starting.cancelled():
+                starting.result()
             self._notice_loss()
         if self._connection is None:
             raise self._unavailable()
@@ -126,14 +135,26 @@ class Server:
             await connection.open()
         except ToolFault as fault:
             # Whoever asks for the tools would wait that long each time.
-            in_a_row = MAX_FAILURES if fault.code == "timeout" else self._failures + 1
-            self._failed(fault.message, self._now(), in_a_row)
+            least = MAX_FAILURES if fault.code == "timeout" else 0
+            self._failed(fault.message, self._now(), max(self._failures + 1, least))
         else:
             self._connection = connection
-            if self._told not in (None, connection.about()["digest"]):
+            if self._told and self._told != connection.about()["digest"]:
                 self._on_change(self._name)
         finally:
             self._starting = None
+
+    async def _recover(self) -> None:
+        while True:
+            await asyncio.sleep(max(self._not_before - self._now(), RECOVER_SECONDS))
+            try:
+                connection = await self._connected()
+                await connection.tools()
+            except ToolFault:
+                continue
+            self._recovering = None
+            self._on_change(self._name)
+            return
 
     def _link(self) -> StdioLink | HttpLink:
         if self._config.url:
@@ -150,7 +171,10 @@ class Server:
     def _failed(self, error: str, at: float, in_a_row: int) -> None:
         self._error = error
         self._failures = in_a_row
-        wait = BACKOFF_SECONDS * 2 ** (in_a_row - 1) if in_a_row < MAX_FAILURES else RETRY_SECONDS
+        if in_a_row < MAX_FAILURES:
+            wait = BACKOFF_SECONDS * 2 ** (in_a_row - 1)
+        else:
+            wait = min(RETRY_SECONDS * 2 ** min(in_a_row - MAX_FAILURES, 10), MAX_RETRY_SECONDS)
         self._not_before = at + wait
 
     def _unavailable(self) -> ToolFault:

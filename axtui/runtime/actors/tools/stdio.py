@@ -34,7 +34,7 @@ from axtui.runtime.config import ToolServer
 
 MAX_LINE = 16 << 20
 # What is a few bytes in a line is up to a kilobyte as an object.
-MAX_VALUES = 200_000
+MAX_VALUES = 100_000
 MAX_REQUESTS = 64
 MAX_ERRORS = 64 << 10
 CANCELLED = "notifications/cancelled"
