@@ -14,6 +14,8 @@ from pathlib import Path
 
 from bench import (
     appends,
+    deltas,
+    isolation,
     long_history,
     many_runs,
     memory,
@@ -22,6 +24,7 @@ from bench import (
     sandbox,
     startup,
     tool_calls,
+    tool_steps,
 )
 from bench.setup import Setup
 from bench.table import Table
@@ -34,6 +37,9 @@ BENCHMARKS: dict[str, Callable[[Setup], Table]] = {
     "long-history": long_history.measure,
     "startup": startup.measure,
     "memory": memory.measure,
+    "tool-steps": tool_steps.measure,
+    "deltas": deltas.measure,
+    "isolation": isolation.measure,
     "tool-calls": tool_calls.measure,
     "sandbox": sandbox.measure,
 }
