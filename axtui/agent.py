@@ -215,6 +215,15 @@ class Scope:
         self._branches = 0
         self._random: random.Random | None = None
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """How many steps and branches there have been."""
+        return self._ordinal, self._branches
+
+    @place.setter
+    def place(self, place: tuple[int, int]) -> None:
+        self._ordinal, self._branches = place
+
     def next_key(self) -> str:
         """The key of the next step."""
         self._ordinal += 1
@@ -227,6 +236,14 @@ class Scope:
     def peek_branch(self) -> str:
         """The path that the next branch will have."""
         return f"{self.path}~{self._branches + 1}/"
+
+    def may_change(self, recorded: Mapping[str, bool]) -> bool:
+        """Whether a change of the agent's code holds here: nothing is recorded of this place yet,
+        or that it did. `recorded` has for each key whether it is that of a change."""
+        key, inside = self.peek_key(), self.peek_branch()
+        if key in recorded:
+            return recorded[key]
+        return not any(known.startswith(inside) for known in recorded)
 
     def ticket(self) -> int:
         """A number for what may become a branch."""

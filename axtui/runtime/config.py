@@ -127,14 +127,16 @@ class EventLog(_Section):
 
 @dataclass(frozen=True)
 class Agent(_Section):
-    """An agent that `--agent` can name. `python` is what to import, as "module:object";
-    `timeout` is in seconds, None meaning that only the run's budget bounds it.
+    """An agent that `--agent` can name. `python` is what to import, as "module:object"; it runs in
+    a process of its own, or `inline`, in that of the controller. `timeout` is in seconds, None
+    meaning that only the run's budget bounds it.
     """
 
     id: AgentId
     python: PythonName
     description: str = ""
     timeout: Seconds | None = None
+    isolation: Literal["process", "inline"] = "process"
 
 
 @dataclass(frozen=True)

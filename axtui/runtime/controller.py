@@ -16,6 +16,7 @@ from axtui.model.codec import dump_json
 from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
+from axtui.runtime.actors.agent_processes import AgentProcesses
 from axtui.runtime.config import Config
 from axtui.runtime.driver import Driver, abandoned, interrupted
 from axtui.runtime.errors import Refused
@@ -23,7 +24,7 @@ from axtui.runtime.eventlog.base import CONTROL_LOG, EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.forking import fork
 from axtui.runtime.journal import Delta, Services
-from axtui.runtime.registry import Registry
+from axtui.runtime.registry import Registered, Registry
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
@@ -100,16 +101,18 @@ class Controller:
             if done is not None:
                 return done
             self._refuse_if_busy(state)
-            started = self._run_started(conversation, agent or state.run.agent, options)
-            exec_id = new_id()
-            said = user_message("")
-            said.content[0].text.CopyFrom(conversation.data(input))
-            commit = conversation.append(
-                Draft(started, exec_id, "", principal, request_id),
-                Draft(said, exec_id, "", principal),
-            )
-            await commit
-            self._drive(conversation)
+            wanted = self._agent(agent or state.run.agent)
+            async with self._prepared(conversation, wanted) as (found, processes):
+                started = self._run_started(conversation, found, options)
+                exec_id = new_id()
+                said = user_message("")
+                said.content[0].text.CopyFrom(conversation.data(input))
+                commit = conversation.append(
+                    Draft(started, exec_id, "", principal, request_id),
+                    Draft(said, exec_id, "", principal),
+                )
+                await commit
+                self._drive(conversation, processes)
         return Accepted(conversation_id, exec_id, commit.records[0].seq)
 
     async def resume(
@@ -134,20 +137,17 @@ class Controller:
                 await self._finished(conversation_id)
             if not is_open(conversation.state) or conversation_id in self._driven:
                 return conversation.state
-            self._registry.agent(conversation.state.run.agent)
-            run = conversation.state.run
-            cause = {"paused": "person"}.get(run.state, "recovered")
-            if run.state == "paused" and run.cause == "shutdown":
-                cause = "restarted"
-            resumed = pb.RunResumed(
-                cause=cause, approve=options.approve, on_interrupted=options.on_interrupted
-            )
-            why = "its controller ended before the outcome was known"
-            left = interrupted(conversation.state, why)
-            by = Draft(resumed, run.exec_id, "", principal, request_id)
-            await conversation.append(by, *left)
-            if drive:
-                self._drive(conversation)
+            agent = self._agent(conversation.state.run.agent)
+            if not drive:
+                await conversation.append(
+                    *_resumed(conversation.state, options, principal, request_id)
+                )
+                return conversation.state
+            async with self._prepared(conversation, agent) as (_, processes):
+                await conversation.append(
+                    *_resumed(conversation.state, options, principal, request_id)
+                )
+                self._drive(conversation, processes)
             return conversation.state
 
     async def pause(
@@ -297,11 +297,25 @@ class Controller:
         except LogError:
             driver.abort()
 
-    def _drive(self, conversation: Conversation) -> None:
+    @contextlib.asynccontextmanager
+    async def _prepared(
+        self, conversation: Conversation, agent: Registered
+    ) -> AsyncIterator[tuple[Registered, AgentProcesses]]:
+        """An agent that is going to run, with its process if it needs one; what is wrong with it
+        is said before anything is written. Raises Refused."""
+        processes = AgentProcesses()
+        try:
+            yield await processes.start(agent), processes
+        finally:
+            # Else they are the driver's to end.
+            if self.driven(conversation.id) is None:
+                await processes.close()
+
+    def _drive(self, conversation: Conversation, processes: AgentProcesses) -> None:
         if conversation.state.run.state not in ("pending", "running"):
             # Somebody has stopped it since.
             return
-        driver = Driver(self._services, conversation)
+        driver = Driver(self._services, conversation, processes)
         task = asyncio.create_task(driver.run(), name=f"run {conversation.id}")
         self._driven[conversation.id] = driver, task
         task.add_done_callback(partial(self._driver_done, conversation.id))
@@ -371,27 +385,42 @@ class Controller:
                 f"`axtui cancel {name}` ends it",
             )
 
-    def _run_started(
-        self, conversation: Conversation, agent: str, options: RunOptions
-    ) -> pb.RunStarted:
-        if not agent:
+    def _agent(self, agent_id: str) -> Registered:
+        if not agent_id:
             known = ", ".join(sorted(self._registry.agents))
             raise Refused("usage", "which agent is to run?", f"--agent takes one of {known}")
-        found = self._registry.agent(agent)
+        return self._registry.agent(agent_id)
+
+    def _run_started(
+        self, conversation: Conversation, agent: Registered, options: RunOptions
+    ) -> pb.RunStarted:
         budget = self._config.policy.budget
         workspace = conversation.state.run.workspace or options.workspace or str(Path.cwd())
         return pb.RunStarted(
-            agent=agent,
+            agent=agent.id,
             config=conversation.data(dump_json(options.config)),
             approve=options.approve or "policy",
             on_interrupted=options.on_interrupted or "ask",
             workspace=workspace,
             limits=pb.Limits(
-                timeout_us=int((found.timeout or 0) * 1e6),
+                timeout_us=int((agent.timeout or 0) * 1e6),
                 steps=budget.steps,
                 active_us=int(budget.seconds * 1e6),
             ),
         )
+
+
+def _resumed(state: st.State, options: RunOptions, principal: str, request_id: str) -> list[Draft]:
+    """Events that say that a run goes on, and of what was in flight that nobody knows its end."""
+    run = state.run
+    cause = {"paused": "person"}.get(run.state, "recovered")
+    if run.state == "paused" and run.cause == "shutdown":
+        cause = "restarted"
+    resumed = pb.RunResumed(
+        cause=cause, approve=options.approve, on_interrupted=options.on_interrupted
+    )
+    left = interrupted(state, "its controller ended before the outcome was known")
+    return [Draft(resumed, run.exec_id, "", principal, request_id), *left]
 
 
 def _refuse_unfit_id(conversation_id: str) -> None:

@@ -9,16 +9,18 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any, NamedTuple, cast
 
-from axtui.agent import Agent, ContinueRun
+from axtui.agent import ContinueRun
 from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, Payload, Record
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
-from axtui.runtime.effects import describe
+from axtui.runtime.actors.agent_processes import AgentProcesses
+from axtui.runtime.effects import NotKept, describe
 from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.history import History
 from axtui.runtime.journal import Journal, Services
+from axtui.runtime.registry import Registered
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
@@ -37,9 +39,14 @@ class _Stop(NamedTuple):
 class Driver:
     """One run in flight. Follows its conversation: a pause or a cancel is an event like others."""
 
-    def __init__(self, services: Services, conversation: Conversation) -> None:
+    def __init__(
+        self, services: Services, conversation: Conversation, processes: AgentProcesses
+    ) -> None:
         self._services = services
         self.conversation = conversation
+        self._processes = processes
+        processes.on_lost = self._on_lost
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._stop: asyncio.Future[_Stop] = asyncio.get_running_loop().create_future()
         self._alarm: asyncio.TimerHandle | None = None
         self._journal: Journal | None = None
@@ -54,34 +61,43 @@ class Driver:
         finally:
             self.conversation.on_append.remove(self._on_event)
             self._stop_alarm()
+            await self._processes.close()
 
     def abort(self) -> None:
         """Let go of a run that waits, without a word in its log: nothing has changed for it."""
         self._request_stop(_Stop("ended"))
 
     async def _drive(self) -> bool:
-        """Whether another run has begun in this one's place."""
+        """Whether to drive on: another run has begun in this one's place, or this one anew."""
         run = self.conversation.state.run
         agent = self._services.registry.agent(run.agent)
         config = load_json(await self._text(run.config))
         events = await self._events()
         input = await self._input(events)
-        journal = Journal(self._services, self.conversation, History(events), self._fail)
+        journal = Journal(
+            self._services, self.conversation, History(events), self._processes, self._fail
+        )
         self._journal = journal
+        self._lost = asyncio.get_running_loop().create_future()
         if self._stop.done():
             self._request_stop(self._stop.result())
         task = asyncio.create_task(journal.run_agent(agent, input, config))
         self._set_alarm()
         try:
-            await asyncio.wait({task, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+            ends = {task, self._stop, self._lost}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._stop.done():
                 await self._stopped(journal, task, self._stop.result())
                 return False
+            if self._lost.done():
+                await self._restarted(journal, task, self._lost.result())
+                return True
             return await self._returned(journal, task, agent)
         finally:
             await _end({task, *journal.close()})
+            await self._processes.close()
 
-    async def _returned(self, journal: Journal, task: asyncio.Task[Any], agent: Agent) -> bool:
+    async def _returned(self, journal: Journal, task: asyncio.Task[Any], agent: Registered) -> bool:
         """How the run ends, now that its agent has. Whether another has begun in its place."""
         diverged = journal.unasked()
         # What the agent started and didn't wait for ends with it.
@@ -103,12 +119,11 @@ class Driver:
                 await self._continue(journal, agent, error.state)
                 return True
             except (TypeError, ValueError, RecursionError) as unfit:
-                message = f"what it returned or keeps is nothing the log can hold: {unfit}"
-                failed = pb.Error(code="result", message=message[:2000])
+                failed = describe(NotKept(str(unfit)))
         await self._finish(pb.RunFailed(error=failed))
         return False
 
-    async def _complete(self, journal: Journal, agent: Agent, value: Any) -> None:
+    async def _complete(self, journal: Journal, agent: Registered, value: Any) -> None:
         output = dump_json(value)
         states = {name: self._data(state) for name, state in journal.states().items()}
         completed = pb.RunCompleted(output=self._data(output), agent_states=states)
@@ -119,7 +134,7 @@ class Driver:
         else:
             await self._finish(completed, actor=agent.id)
 
-    async def _continue(self, journal: Journal, agent: Agent, state: dict[str, Any]) -> None:
+    async def _continue(self, journal: Journal, agent: Registered, state: dict[str, Any]) -> None:
         run = self.conversation.state.run
         kept = {**journal.states(), agent.id: dump_json(state)}
         states = {name: self._data(text) for name, text in kept.items()}
@@ -147,6 +162,19 @@ class Driver:
         elif left := interrupted(self.conversation.state, "the run was paused before it ended"):
             await self.conversation.append(*left)
 
+    async def _restarted(self, journal: Journal, task: asyncio.Task[Any], agent_id: str) -> None:
+        """The process of an agent has ended before it. What was in flight in the run is unknown."""
+        await _end({task, *journal.close()})
+        await self._processes.close()
+        state = self.conversation.state
+        if is_open(state):
+            what = f"the process of {agent_id} ended ({self._processes.why(agent_id)})"
+            note = Draft(
+                pb.Note(text=f"{what}; the run is driven anew"), state.run.exec_id, agent_id
+            )
+            left = interrupted(state, f"{what} before the outcome was known")
+            await self.conversation.append(note, *left)
+
     async def _finish(self, *payloads: Payload, actor: str = "") -> None:
         # Somebody may have canceled it meanwhile.
         if is_open(self.conversation.state):
@@ -165,8 +193,16 @@ class Driver:
         elif self._alarm is None and self.conversation.state.run.limits.timeout_us:
             self._set_alarm()
 
-    def _fail(self, code: str, message: str) -> None:
-        self._request_stop(_Stop("failed", pb.Error(code=code, message=message)))
+    def _on_lost(self, agent_id: str) -> None:
+        # At once: what its agent had asked for isn't given up, but lost.
+        if self._journal is not None:
+            self._journal.close()
+        if not self._lost.done():
+            self._lost.set_result(agent_id)
+
+    def _fail(self, code: str, message: str, detail: str = "") -> None:
+        error = pb.Error(code=code, message=message, detail=detail)
+        self._request_stop(_Stop("failed", error))
 
     def _request_stop(self, stop: _Stop) -> None:
         if not self._stop.done():

@@ -1,4 +1,4 @@
-"""Running the function of a step, whatever kind of function it is."""
+"""Running what users wrote: agents, and the functions of steps, whatever kind they are."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any
+from typing import Any, NoReturn
 
-from axtui.agent import Call, ContinueRun, StepFailed, ToolError, _call
+from axtui.agent import Agent, Call, Context, ContinueRun, StepFailed, ToolError, _call
+from axtui.model.codec import dump_json
+from axtui.runtime.actors.wire import Fault
 from axtui.v1 import event_pb2 as pb
 
 MAX_MESSAGE = 2000
@@ -20,6 +22,31 @@ MAX_DETAIL = 8000
 
 class StepTimeout(Exception):
     """An attempt took longer than it may, so that nobody knows what it did."""
+
+
+class NotKept(ValueError):
+    """What was returned is nothing that a log can hold."""
+
+
+async def run_agent(agent: Agent, context: Context) -> tuple[Any, str]:
+    """What the agent returns, and its private state then. Raises what it raises."""
+    try:
+        value = await agent.function(context)
+    except SystemExit as error:
+        # It would end the event loop, and every other run with it.
+        raise RuntimeError(f"the agent called sys.exit({error.code!r})") from error
+    try:
+        return value, dump_json(context.state)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"private state can't be kept: {error}") from None
+
+
+async def too_late(task: asyncio.Task[Any]) -> NoReturn:
+    """Cancel who still asks once its run is over; who takes no notice of it waits for ever."""
+    if not task.cancelling():
+        task.cancel()
+    await asyncio.get_running_loop().create_future()
+    raise asyncio.CancelledError
 
 
 async def run_effect(
@@ -94,8 +121,48 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
     return await done
 
 
+class Deltas:
+    """Provisional text of one attempt; it may come from the thread of a function."""
+
+    def __init__(self, show: Callable[[int, str], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._show = show
+        self._offset = 0
+        self.over = False
+
+    def add(self, text: str) -> None:
+        """Show some more."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            if not self.over:
+                self._loop.call_soon_threadsafe(self._add, text)
+        else:
+            self._add(text)
+
+    def _add(self, text: str) -> None:
+        if not self.over:
+            self._show(self._offset, text)
+            self._offset += len(text)
+
+
+def kept(value: Any) -> str:
+    """A value as the log keeps it: JSON. Raises NotKept."""
+    try:
+        return dump_json(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotKept(str(error)) from None
+
+
 def describe(error: BaseException) -> pb.Error:
     """An exception as a log keeps it."""
+    if isinstance(error, Fault):
+        # It was described where it happened.
+        detail = _clean(str(error.details.get("detail", "")), MAX_DETAIL)
+        return pb.Error(code=error.code, message=_clean(str(error), MAX_MESSAGE), detail=detail)
+    if isinstance(error, NotKept):
+        message = _clean(f"it returned what the log can't hold: {error}", MAX_MESSAGE)
+        return pb.Error(code="result", message=message)
     if isinstance(error, ToolError):
         return pb.Error(code="tool", message=_clean(_text(error), MAX_MESSAGE))
     if isinstance(error, StepTimeout):

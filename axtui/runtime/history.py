@@ -82,6 +82,8 @@ class History:
         for event in events:
             self._take(event)
         self._drop_finished_agents()
+        # For each recorded key whether it is that of a change.
+        self.changes = {key: entry.type == CHANGE for key, entry in self.entries.items()}
 
     def _take(self, event: pb.Event) -> None:
         payload = payload_of(event)

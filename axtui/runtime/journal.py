@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
-from axtui.model.codec import dump_json, load_json
+from axtui.model.codec import load_json
+from axtui.runtime.actors.agent_processes import AgentProcesses
 from axtui.runtime.config import Policy
-from axtui.runtime.effects import describe
+from axtui.runtime.effects import NotKept, describe, kept, run_agent, too_late
 from axtui.runtime.eventlog.base import EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
-from axtui.runtime.history import ABANDONED, CHANGE, Entry, History
+from axtui.runtime.history import ABANDONED, Entry, History
 from axtui.runtime.questions import Questions
 from axtui.runtime.recorder import Recorder
-from axtui.runtime.registry import Registry
+from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.replay import Replay
-from axtui.runtime.steps import Steps, failure, fresh, not_kept, sleep_until
+from axtui.runtime.steps import Steps, failure, fresh, sleep_until
 from axtui.v1 import event_pb2 as pb
 
 # About a century. A number beyond that wouldn't fit into an event.
@@ -57,13 +58,15 @@ class Journal:
         services: Services,
         conversation: Conversation,
         history: History,
-        fail: Callable[[str, str], None],
+        processes: AgentProcesses,
+        fail: Callable[..., None],
     ) -> None:
         self._services = services
         self._conversation = conversation
         self._history = history
+        self._processes = processes
         self._fail = fail
-        self._replay = Replay(history, self._stuck)
+        self._replay = Replay(history, processes, self._stuck)
         self._recorder = Recorder(services.log, conversation)
         self._questions = Questions(self._recorder, self._replay, services.policy, fail)
         self._steps = Steps(
@@ -71,6 +74,7 @@ class Journal:
         )
         self._callers: dict[asyncio.Task[Any], str] = {}
         run = conversation.state.run
+        self.conversation_id = conversation.id
         self.seed = run.seed
         self.exec_id = run.exec_id
         self.workspace = run.workspace
@@ -81,7 +85,7 @@ class Journal:
 
     # For the driver
 
-    async def run_agent(self, agent: Agent, input: str, config: Any) -> Any:
+    async def run_agent(self, agent: Registered, input: str, config: Any) -> Any:
         """The value that the run's agent returns."""
         if self._history.out_of_budget:
             self._fail("budget", f"nothing more was granted: {self._history.out_of_budget}")
@@ -102,6 +106,23 @@ class Journal:
     def hold(self) -> None:
         """Let no new step begin."""
         self._steps.hold()
+
+    async def committed(self) -> None:
+        """Wait until all that is in the log by now is on disk."""
+        await self._recorder.committed()
+
+    def fail(self, error: Exception) -> NoReturn:
+        """Fail the run for what is none of its agents' doing."""
+        described = describe(error)
+        self._fail(described.code, described.message, described.detail)
+        raise asyncio.CancelledError
+
+    def changes(self, path: str) -> dict[str, bool]:
+        """The keys below `path` that were recorded in earlier lives, and whether each is that of a
+        change."""
+        return {
+            key: is_one for key, is_one in self._history.changes.items() if key.startswith(path)
+        }
 
     async def settled(self) -> None:
         """Wait until no step is in flight."""
@@ -161,15 +182,15 @@ class Journal:
 
     async def _agent_returned(self, request: Request, value: Any, state: str) -> Any:
         try:
-            result = dump_json(value)
+            result = kept(value)
             completed = pb.StepCompleted(
                 key=request.key,
                 attempt=1,
                 result=self._recorder.data(result),
                 agent_state=self._recorder.data(state),
             )
-        except (TypeError, ValueError, RecursionError) as error:
-            return await self._steps.give_up(request, 1, not_kept(error))
+        except ValueError as error:
+            return await self._steps.give_up(request, 1, describe(NotKept(str(error))))
         await self._steps.deliver(request, completed)
         self._states[request.name] = state
         return fresh(value, result)
@@ -246,22 +267,16 @@ class Journal:
 
     def patched(self, scope: Scope, name: str) -> bool:
         """Whether the run takes the changed path. The answer is recorded where it is yes."""
-        if self._recorder.closed:
+        if self._recorder.closed or not scope.may_change(self._history.changes):
             return False
-        key = scope.peek_key()
+        key = scope.next_key()
         entry = self._history.entries.get(key)
         if entry is None:
-            inside = scope.peek_branch()
-            if any(known.startswith(inside) for known in self._history.entries):
-                return False
             self._recorder.append(
                 scope, pb.Note(text=f"from here on with {name}", key=key, patch=name)
             )
-        elif entry.type != CHANGE:
-            return False
         elif entry.name != name:
             self._diverge(key, f"change {name!r}")
-        scope.next_key()
         self._replay.ask(key)
         return True
 
@@ -271,7 +286,7 @@ class Journal:
     async def _asked_for(self, request: Request) -> AsyncIterator[Entry]:
         task = request.scope.task
         if self._recorder.closed:
-            await _too_late(task)
+            await too_late(task)
         entry = self._history.entries.get(request.key)
         if entry is None:
             entry = Entry(request.key, request.type, request.name)
@@ -355,30 +370,18 @@ class Journal:
     # Below
 
     async def _run_agent(
-        self, agent: Agent, scope: Scope, input: str, config: Any, state: str | None = None
+        self, agent: Registered, scope: Scope, input: str, config: Any, state: str | None = None
     ) -> tuple[Any, str]:
         """What the agent returns, and its private state then. Raises what it raises."""
         if state is None:
             state = await self._private_state(agent.id)
-        context = Context(
-            agent.id,
-            self._conversation.id,
-            input,
-            config,
-            load_json(state) or {},
-            self.workspace,
-            self,
-        )
         _scope.set(scope)
-        try:
-            value = await agent.function(context)
-        except SystemExit as error:
-            # It would end the event loop, and every other run with it.
-            raise RuntimeError(f"the agent called sys.exit({error.code!r})") from error
-        try:
-            return value, dump_json(context.state)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise TypeError(f"private state can't be kept: {error}") from None
+        if not isinstance(agent, Agent):
+            return await self._processes.run(agent, self, scope, input, config, state)
+        known = self.conversation_id
+        private = load_json(state) or {}
+        context = Context(agent.id, known, input, config, private, self.workspace, self)
+        return await run_agent(agent, context)
 
     async def _private_state(self, agent_id: str) -> str:
         seq = self._conversation.state.agent_states.get(agent_id, 0)
@@ -407,11 +410,3 @@ class Journal:
                 text,
             )
         )
-
-
-async def _too_late(task: asyncio.Task[Any]) -> NoReturn:
-    """Cancel who still asks once its run is over; who takes no notice of it waits for ever."""
-    if not task.cancelling():
-        task.cancel()
-    await asyncio.get_running_loop().create_future()
-    raise asyncio.CancelledError

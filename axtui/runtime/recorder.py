@@ -22,20 +22,22 @@ class Recorder:
         self.log = log
         self.conversation = conversation
         self.closed = False
-        self._last: Commit | None = None
 
     def append(self, scope: Scope, payload: Payload) -> Commit:
         """Record something that happens in `scope`."""
         if self.closed:
             raise asyncio.CancelledError
-        self._last = self.conversation.append(Draft(payload, scope.exec_id, scope.actor))
-        return self._last
+        return self.conversation.append(Draft(payload, scope.exec_id, scope.actor))
 
     async def not_too_far_ahead(self) -> None:
         """A run that never has to wait for the disk still must not fill the memory."""
         conversation = self.conversation
-        if self._last and conversation.head.seq - conversation.committed_seq > MAX_AHEAD:
-            await self._last
+        if conversation.head.seq - conversation.committed_seq > MAX_AHEAD:
+            await self.committed()
+
+    async def committed(self) -> None:
+        """Wait until all that is in the log by now is on disk."""
+        await self.conversation.last_commit
 
     def data(self, text: str) -> pb.Data:
         """`text` for an event of the next append. Raises ValueError if it is too long."""

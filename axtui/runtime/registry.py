@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from operator import attrgetter
+from typing import TypeAlias
 
 from axtui.agent import Agent, Tool
 from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused
+from axtui.runtime.loading import NotLoaded, load_agent
+
+# One that is loaded here, or one that is run in a process of its own.
+Registered: TypeAlias = Agent | AgentConfig
 
 
 class Registry:
-    """Agents, and the tools and models that they bring along, by name."""
+    """Agents, and the tools and models that those here bring along, by name."""
 
-    def __init__(self, agents: Iterable[Agent] = ()) -> None:
-        self.agents: dict[str, Agent] = {}
+    def __init__(self, agents: Iterable[Registered] = ()) -> None:
+        self.agents: dict[str, Registered] = {}
         self.tools: dict[str, Tool] = {}
         self.models: dict[str, Tool] = {}
         for agent in agents:
             self.add(agent)
 
-    def add(self, agent: Agent) -> None:
+    def add(self, agent: Registered) -> None:
         """Register an agent; a later one of the same id takes the place of an earlier."""
         self.agents[agent.id] = agent
-        self.tools.update({tool.name: tool for tool in agent.tools})
-        self.models.update({model.name: model for model in agent.models})
+        if isinstance(agent, Agent):
+            self.tools.update({tool.name: tool for tool in agent.tools})
+            self.models.update({model.name: model for model in agent.models})
 
-    def agent(self, agent_id: str) -> Agent:
+    def agent(self, agent_id: str) -> Registered:
         """The agent of that id. Raises Refused, naming those there are."""
         if agent_id not in self.agents:
             known = ", ".join(sorted(self.agents))
@@ -44,35 +46,30 @@ class Registry:
 
 
 def load_registry(config: Config) -> Registry:
-    """The built-in agents and those of the configuration. Raises Refused for a broken one."""
+    """The built-in agents and those of the configuration. Raises Refused for a broken one of those
+    that run in this process."""
     from axtui.runtime.agents import BUILT_IN
 
     registry = Registry(BUILT_IN)
     for entry in config.agents:
-        registry.add(_load(entry))
+        registry.add(_load(entry) if entry.isolation == "inline" else entry)
     return registry
 
 
 def _load(entry: AgentConfig) -> Agent:
-    module_name, _, name = entry.python.partition(":")
-    # As `python -m` does: a module in the folder that axtui was started in can be named.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        found = attrgetter(name)(importlib.import_module(module_name))
-    except (Exception, SystemExit) as error:
-        raise Refused(
-            "usage",
-            f"agent {entry.id!r} can't be loaded from {entry.python!r}: "
-            f"{type(error).__name__}: {error}",
-            "check `python:` in the configuration and the folder axtui is started in",
-        ) from error
-    if not isinstance(found, Agent):
-        raise Refused(
-            "usage",
-            f"{entry.python!r} is a {type(found).__name__}, not an agent",
-            "decorate the async function with `@agent` from axtui.agent",
-        )
+        found = load_agent(entry.python)
+    except NotLoaded as error:
+        raise not_loaded(entry, str(error)) from error
     description = entry.description or found.description
     timeout = entry.timeout if entry.timeout is not None else found.timeout
     return replace(found, id=entry.id, description=description, timeout=timeout)
+
+
+def not_loaded(entry: AgentConfig, why: str) -> Refused:
+    """What is said of an agent that can't be run."""
+    return Refused(
+        "usage",
+        f"agent {entry.id!r} can't be loaded from {entry.python!r}: {why}",
+        "check `python:` in the configuration and the folder axtui is started in",
+    )

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from axtui.runtime.history import History
 
@@ -25,10 +26,44 @@ STUCK_SECONDS = 15.0
 Place = asyncio.Future[None]
 
 
+class Elsewhere(Protocol):
+    """The run's agents that aren't in this process."""
+
+    @property
+    def told(self) -> bool:
+        """Whether any may be busy with what it was told."""
+        ...
+
+    async def quiet(self) -> None:
+        """Wait until what they were told has set off all that it does, and that is known here."""
+        ...
+
+    async def answer(self) -> bool:
+        """Whether there is none that computes, and so couldn't ask for anything."""
+        ...
+
+
+async def quiet(loop: asyncio.AbstractEventLoop) -> None:
+    """Wait until what is going on in the loop is over, or has had its turns."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+        if is_quiet(loop):
+            return
+
+
+def is_quiet(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the loop has nothing to do at the moment."""
+    # CPython's loops keep what is ready to run in `_ready`; with others there is no knowing.
+    ready = getattr(loop, "_ready", None)
+    return ready is not None and not ready
+
+
 class Replay:
     """The line before one run's agents."""
 
-    def __init__(self, history: History, on_stuck: Callable[[str], None]) -> None:
+    def __init__(
+        self, history: History, elsewhere: Elsewhere, on_stuck: Callable[[str], None]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._marks = history.marks
         self._next = 0
@@ -39,6 +74,8 @@ class Replay:
         self._open = not history.marks
         self._line: deque[Place] = deque()
         self._server: asyncio.Task[None] | None = None
+        self._elsewhere = elsewhere
+        self._doubt: asyncio.Task[None] | None = None
         self._on_stuck = on_stuck
         self._patience = STUCK_SECONDS
         self._moved = self._loop.time()
@@ -104,7 +141,7 @@ class Replay:
             self._open = self._open or self.finished
             return
         if self._server is None:
-            if self._is_quiet():
+            if is_quiet(self._loop) and not self._elsewhere.told:
                 place.set_result(None)
             # Others have to wait until what this one sets off is over.
             self._server = asyncio.create_task(self._serve())
@@ -112,11 +149,10 @@ class Replay:
             self._line.append(place)
 
     def close(self) -> None:
-        """Stop the timer and the task. Who still waits is left to be cancelled."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        if self._server is not None:
-            self._server.cancel()
+        """Stop the timer and the tasks. Who still waits is left to be cancelled."""
+        for going in (self._alarm, self._server, self._doubt):
+            if going is not None:
+                going.cancel()
 
     def _advance(self) -> None:
         if self.finished:
@@ -145,9 +181,19 @@ class Replay:
             return
         left = self._moved + self._patience - self._loop.time()
         if left <= 0:
-            self._on_stuck(self._marks[self._next].key)
+            self._doubt = asyncio.create_task(self._check_elsewhere())
         else:
             self._alarm = self._loop.call_later(left, self._check)
+
+    async def _check_elsewhere(self) -> None:
+        moved = self._moved
+        if not await self._elsewhere.answer():
+            self._moved = self._loop.time()
+        await self._quiet()
+        if self._moved != moved:
+            self._check()
+        elif not self.finished:
+            self._on_stuck(self._marks[self._next].key)
 
     async def _serve(self) -> None:
         await self._quiet()
@@ -160,12 +206,5 @@ class Replay:
         self._open = self._open or self.finished
 
     async def _quiet(self) -> None:
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
-            if self._is_quiet():
-                return
-
-    def _is_quiet(self) -> bool:
-        # CPython's loops keep what is ready to run in `_ready`; with others there is no knowing.
-        ready = getattr(self._loop, "_ready", None)
-        return ready is not None and not ready
+        await quiet(self._loop)
+        await self._elsewhere.quiet()

@@ -10,9 +10,8 @@ from functools import partial
 from typing import Any, NoReturn
 
 from axtui.agent import Call, ContinueRun, Request, StepFailed
-from axtui.model.codec import dump_json
 from axtui.model.events import Payload
-from axtui.runtime.effects import StepTimeout, describe, run_effect
+from axtui.runtime.effects import Deltas, NotKept, StepTimeout, describe, kept, run_effect
 from axtui.runtime.history import Entry
 from axtui.runtime.questions import Questions
 from axtui.runtime.recorder import Recorder
@@ -47,7 +46,6 @@ class Steps:
         run = recorder.conversation.state.run
         self._owner = f"{recorder.conversation.id}/{run.exec_id}"
         self._workspace = run.workspace
-        self._loop = asyncio.get_running_loop()
         self._abreast = asyncio.Semaphore(MAX_ABREAST)
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -132,6 +130,8 @@ class Steps:
             attempt += 1
             try:
                 value = await self._attempt(request, function, attempt)
+            except NotKept as error:
+                return await self.give_up(request, attempt, describe(error))
             except (Exception, SystemExit, ContinueRun) as error:
                 if isinstance(error, StepTimeout) and request.effect not in HARMLESS:
                     if await self._decide(request, attempt, error) != "retry":
@@ -156,7 +156,7 @@ class Steps:
 
     async def _effect(self, request: Request, function: Callable[[], Any], attempt: int) -> Any:
         key = f"{self._owner}/{request.key}"
-        deltas = _Deltas(self._loop, partial(self._show, request, attempt))
+        deltas = Deltas(partial(self._show, request, attempt))
         call = Call(key, attempt, self._workspace, deltas.add)
         self._in_flight += 1
         self._idle.clear()
@@ -170,10 +170,10 @@ class Steps:
 
     async def _complete(self, request: Request, attempt: int, value: Any) -> Any:
         try:
-            result = dump_json(value)
+            result = kept(value)
             data = self._recorder.data(result)
-        except (TypeError, ValueError, RecursionError) as error:
-            return await self.give_up(request, attempt, not_kept(error))
+        except ValueError as error:
+            return await self.give_up(request, attempt, describe(NotKept(str(error))))
         await self.deliver(request, pb.StepCompleted(key=request.key, attempt=attempt, result=data))
         return fresh(value, result)
 
@@ -231,30 +231,6 @@ class Steps:
         return partial(tool.function, **json.loads(request.arguments))
 
 
-class _Deltas:
-    """Provisional text of one attempt; it may come from the thread of a function."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, show: Callable[[int, str], None]) -> None:
-        self._loop = loop
-        self._show = show
-        self._offset = 0
-        self.over = False
-
-    def add(self, text: str) -> None:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            if not self.over:
-                self._loop.call_soon_threadsafe(self._add, text)
-        else:
-            self._add(text)
-
-    def _add(self, text: str) -> None:
-        if not self.over:
-            self._show(self._offset, text)
-            self._offset += len(text)
-
-
 def fresh(value: Any, text: str) -> Any:
     """What a replay would give: the value as JSON has it, not the step's own object."""
     return value if type(value) in (str, int, float, bool, type(None)) else json.loads(text)
@@ -263,12 +239,6 @@ def fresh(value: Any, text: str) -> Any:
 def failure(request: Request, error: pb.Error) -> StepFailed:
     """What the agent is told of a step that has failed."""
     return StepFailed(request.key, request.name, error.code, error.message)
-
-
-def not_kept(error: BaseException) -> pb.Error:
-    """The error of a step whose result can't be recorded."""
-    message = f"it returned what the log can't hold: {error}"
-    return pb.Error(code="result", message=message[:2000])
 
 
 async def sleep_until(at_us: int) -> None:

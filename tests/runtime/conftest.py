@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from axtui.model.codec import event_to_json, load_json
 from axtui.model.events import Record, blobs_of
 from axtui.model.fold import is_open, is_waiting
 from axtui.runtime import driver
+from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.config import Config, Policy
 from axtui.runtime.controller import Controller, RunOptions
 from axtui.runtime.eventlog.sqlite import SqliteLog
-from axtui.runtime.registry import Registry
+from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.verify import verify
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
+from tests.runtime.actors.agents_for_tests import CALLS
 
 ID = "c"
 # Where there is one, a file system in memory: these tests write thousands of logs.
@@ -33,7 +36,7 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 class World:
     """One controller, its log and its agents. A copy of it is what a crash leaves behind."""
 
-    def __init__(self, folder: Path, agents: Iterable[Agent], policy: Policy) -> None:
+    def __init__(self, folder: Path, agents: Iterable[Registered], policy: Policy) -> None:
         self.folder = folder
         self.agents = list(agents)
         self.policy = policy
@@ -42,7 +45,9 @@ class World:
         config = Config(data_dir=folder, policy=policy)
         self.controller = Controller(self.log, config, Registry(self.agents))
 
-    async def start(self, agent: Agent | str, input: str = "", id: str = ID, **options: Any) -> str:
+    async def start(
+        self, agent: Registered | str, input: str = "", id: str = ID, **options: Any
+    ) -> str:
         """Start a run; its exec_id."""
         name = agent if isinstance(agent, str) else agent.id
         options.setdefault("workspace", str(self.folder))
@@ -57,7 +62,9 @@ class World:
     ) -> None:
         await self.controller.answer(id, question, choice, text, always, "tester")
 
-    async def run(self, agent: Agent | str, input: str = "", id: str = ID, **options: Any) -> Any:
+    async def run(
+        self, agent: Registered | str, input: str = "", id: str = ID, **options: Any
+    ) -> Any:
         """Start a run, and give back its output once it has completed."""
         await self.start(agent, input, id, **options)
         return await self.output(id)
@@ -65,7 +72,7 @@ class World:
     async def output(self, id: str = ID) -> Any:
         """The output of the run in flight, once it has completed."""
         state = await self.ended(id)
-        assert state.run.state == "completed", state.run
+        assert state.run.state == "completed", (state.run.error, state.run)
         output = state.run.output
         if output.HasField("blob"):
             return load_json((await self.log.blob(output.blob.digest)).decode())
@@ -81,7 +88,7 @@ class World:
         """The state once the run isn't driven any more."""
         task = self.controller.driven(id)
         if task is not None:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await asyncio.wait({task})
             task.result()
         return await self.log.state(id)
@@ -96,7 +103,7 @@ class World:
 
         conversation.on_append.append(hear)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not test(conversation.state):
                     heard.clear()
                     await heard.wait()
@@ -138,7 +145,7 @@ class World:
         events: int | None = None,
         *,
         id: str = ID,
-        agents: Iterable[Agent] | None = None,
+        agents: Iterable[Registered] | None = None,
         policy: Policy | None = None,
     ) -> World:
         """Another machine that has the first events of a conversation: what a crash leaves."""
@@ -167,7 +174,7 @@ class World:
     async def close(self) -> None:
         for world in self.copies:
             await world.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.controller.close("tester")
 
 
@@ -185,6 +192,36 @@ def _no_outcome_twice(events: list[pb.Event]) -> None:
 
 
 MakeWorld = Callable[..., World]
+Placed = Callable[[Agent], Registered]
+
+
+class Calls:
+    """What steps have noted in the workspace of a world, for which see `agents_for_tests.note`."""
+
+    def __init__(self, world: World) -> None:
+        self._path = world.folder / CALLS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._path.read_text().split() if self._path.exists() else [])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def clear(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def in_process(agent: Agent, id: str = "") -> AgentConfig:
+    """An agent of a module, to be run in a process of its own."""
+    module = agent.function.__module__
+    name = next(name for name, value in vars(sys.modules[module]).items() if value is agent)
+    return AgentConfig(id or agent.id, f"{module}:{name}")
+
+
+@pytest.fixture(params=["inline", "process"])
+def placed(request: pytest.FixtureRequest) -> Placed:
+    """Has an agent of a module run here, or in a process of its own."""
+    return in_process if request.param == "process" else lambda agent: agent
 
 
 @pytest.fixture
@@ -194,7 +231,7 @@ async def make_world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeWorld
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         numbers = itertools.count(1)
 
-        def make(*agents: Agent, policy: Policy | None = None) -> World:
+        def make(*agents: Registered, policy: Policy | None = None) -> World:
             path = Path(folder) / f"world{next(numbers)}"
             path.mkdir()
             worlds.append(World(path, agents, policy or Policy()))
@@ -219,7 +256,7 @@ async def drive_to_end(world: World, answer: Answer, id: str = ID) -> st.State:
             return await world.log.state(id)
         conversation = await world.log.conversation(id)
         waiting = asyncio.create_task(world.until(lambda state: state.questions, id))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         await asyncio.wait({waiting})
@@ -249,17 +286,18 @@ def outcomes(events: list[dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.fixture
 def crash_everywhere() -> CrashEverywhere:
-    """Runs an agent to its end, and then again after a crash at each event of that run.
+    """Runs an agent to its end, and then again after a crash at each event of that run, or at some
+    where agents run in processes.
 
-    `calls` is a list to which the agent's effects add the idempotency keys they are called with.
+    `calls` has the idempotency keys that the agent's effects were called with.
     """
 
     async def crash(
         world: World,
-        agent: Agent,
+        agent: Registered,
         input: str = "",
         *,
-        calls: list[str],
+        calls: list[str] | Calls,
         answer: Answer = _yes,
         on_interrupted: str = "retry",
         same: bool = True,
@@ -271,7 +309,9 @@ def crash_everywhere() -> CrashEverywhere:
         events = await world.events()
         output = events[-1]["data"].get("output")
         ended = outcomes(events)
-        places = range(2, len(events))
+        here = all(isinstance(agent, Agent) for agent in world.agents)
+        # The start of a process takes its time.
+        places = range(2, len(events), 1 if here else max(2, len(events) // 6))
         for place in places:
             calls.clear()
             copy = await world.copy(place)

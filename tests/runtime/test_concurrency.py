@@ -5,162 +5,42 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as hs
 
-from axtui.agent import Agent, Context, StepFailed, ToolError, agent, call
+from axtui.agent import Agent, Context, agent
 from axtui.runtime import replay
-from tests.runtime.conftest import ID, CrashEverywhere, MakeWorld, World, drive_to_end
-
-calls: list[str] = []
-
-
-async def work(name: str, turns: int = 0) -> str:
-    """Takes some turns of the loop, or for negative ones as many milliseconds."""
-    calls.append(call().idempotency_key)
-    if turns < 0:
-        await asyncio.sleep(-turns / 1000)
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    return name
-
-
-@agent
-async def gathers(ctx: Context) -> list[str]:
-    found = await asyncio.gather(*(ctx.step(work, str(n), 5 - n) for n in range(4)))
-    return [*found, await ctx.step(work, "last")]
-
-
-@agent
-async def as_they_come(ctx: Context) -> list[str]:
-    found = []
-    for next_one in asyncio.as_completed([ctx.step(work, str(n), -(4 - n)) for n in range(4)]):
-        found.append(await next_one)
-        await ctx.emit(found[-1])
-    return found
-
-
-@agent
-async def grouped(ctx: Context) -> list[str]:
-    found: list[str] = []
-
-    async def branch(name: str, turns: int) -> None:
-        for number in range(2):
-            found.append(await ctx.step(work, f"{name}{number}", turns))
-
-    async with asyncio.TaskGroup() as group:
-        for name, turns in (("a", 3), ("b", 0), ("c", -2)):
-            group.create_task(branch(name, turns))
-    return found
-
-
-@agent
-async def first_wins(ctx: Context) -> list[str]:
-    found = []
-    for turn in range(3):
-        racers = {
-            asyncio.create_task(ctx.step(work, f"{turn}{n}", -1 - (turn + n) % 3 * 2), name=f"{n}")
-            for n in range(3)
-        }
-        done, losers = await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
-        for loser in losers:
-            loser.cancel()
-        await asyncio.gather(*losers, return_exceptions=True)
-        found += sorted(task.result() for task in done)
-        found.append(await ctx.step(work, f"after {found[-1]}"))
-    return found
-
-
-@agent
-async def nested_gathers(ctx: Context) -> list[Any]:
-    async def level(depth: int, name: str) -> Any:
-        if not depth:
-            return await ctx.step(work, name, len(name) % 3)
-        return await asyncio.gather(level(depth - 1, name + "l"), level(depth - 1, name + "r"))
-
-    return [await level(3, ""), await ctx.step(work, "end")]
-
-
-@agent
-async def tasks_in_tasks(ctx: Context) -> list[str]:
-    found: list[str] = []
-
-    async def inner(name: str) -> None:
-        found.append(await ctx.step(work, name, -1))
-
-    async def outer(name: str) -> None:
-        task = asyncio.create_task(inner(name + "1"))
-        found.append(await ctx.step(work, name, 1))
-        await task
-        await asyncio.create_task(inner(name + "2"))
-
-    await asyncio.gather(outer("a"), outer("b"))
-    return found
-
-
-@agent
-async def queued(ctx: Context) -> list[str]:
-    queue: asyncio.Queue[str] = asyncio.Queue()
-    found: list[str] = []
-
-    async def produce(name: str, turns: int) -> None:
-        for number in range(3):
-            await queue.put(await ctx.step(work, f"{name}{number}", turns))
-
-    async def consume() -> None:
-        while True:
-            item = await queue.get()
-            found.append(await ctx.step(work, f"got {item}", 2))
-            queue.task_done()
-
-    consumer = asyncio.create_task(consume())
-    await asyncio.gather(produce("a", 1), produce("b", -1))
-    await queue.join()
-    consumer.cancel()
-    return found
-
-
-@agent
-async def fails_in_a_group(ctx: Context) -> list[str]:
-    async def breaks() -> None:
-        raise ToolError("broken")
-
-    found = []
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(ctx.step(work, "slow", -500))
-            group.create_task(ctx.step(breaks))
-            group.create_task(ctx.step(work, "quick"))
-    except* StepFailed as failures:
-        found += [error.code for error in failures.exceptions if isinstance(error, StepFailed)]
-    return [*found, await ctx.step(work, "after")]
-
-
-@agent
-async def races_questions(ctx: Context) -> list[str]:
-    asks = [asyncio.create_task(ctx.ask(f"Which {n}?", choices=("a", "b"))) for n in range(3)]
-    done, rest = await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)
-    for task in rest:
-        task.cancel()
-    await asyncio.wait(rest or done)
-    return [await ctx.step(work, "end"), str(len(done))]
-
-
-@agent
-async def speaks_abreast(ctx: Context) -> list[str]:
-    order: list[str] = []
-
-    async def talker(name: str) -> None:
-        order.append(await ctx.step(work, name, ord(name) % 3))
-        await ctx.emit(f"{name} is done, after {len(order)}")
-        order.append(await ctx.step(work, f"{name} saw {len(order)}"))
-
-    await asyncio.gather(*(talker(name) for name in "abcd"))
-    return order
-
+from axtui.runtime.config import Policy
+from axtui.runtime.registry import Registered
+from tests.runtime.actors.agents_for_tests import (
+    as_they_come,
+    fails_in_a_group,
+    first_wins,
+    gathers,
+    grouped,
+    many,
+    nested_gathers,
+    program,
+    queued,
+    races_questions,
+    speaks_abreast,
+    tasks_in_tasks,
+    work,
+)
+from tests.runtime.conftest import (
+    ID,
+    Calls,
+    CrashEverywhere,
+    MakeWorld,
+    Placed,
+    World,
+    drive_to_end,
+    in_process,
+)
 
 RACES = [
     gathers,
@@ -177,29 +57,33 @@ RACES = [
 
 @pytest.mark.parametrize("racer", RACES, ids=lambda racer: racer.id)
 async def test_an_agent_that_does_several_things_at_once_survives_a_crash_at_any_event(
-    make_world: MakeWorld, crash_everywhere: CrashEverywhere, racer: Agent
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere, placed: Placed, racer: Agent
 ) -> None:
+    world = make_world(placed(racer))
     # What isn't decided in the log yet may be decided in another way.
-    assert await crash_everywhere(make_world(racer), racer, calls=calls, same=False) > 5
+    assert await crash_everywhere(world, placed(racer), calls=Calls(world), same=False)
 
 
 @pytest.mark.parametrize("racer", RACES, ids=lambda racer: racer.id)
-async def test_a_finished_race_is_decided_as_it_was(make_world: MakeWorld, racer: Agent) -> None:
-    world = make_world(racer)
+async def test_a_finished_race_is_decided_as_it_was(
+    make_world: MakeWorld, placed: Placed, racer: Agent
+) -> None:
+    world = make_world(placed(racer))
     output = await world.run(racer)
     count = len(await world.records())
     again = await world.copy(count - (2 if isinstance(output, str) else 1))
-    calls.clear()
+    Calls(world).clear()
     await again.resume()
     assert await again.output() == output
-    assert not calls
+    assert not Calls(world)
 
 
 async def test_questions_that_lose_a_race_are_closed(
-    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere, placed: Placed
 ) -> None:
-    world = make_world(races_questions)
-    await crash_everywhere(world, races_questions, calls=calls, same=False)
+    racer = placed(races_questions)
+    world = make_world(racer)
+    await crash_everywhere(world, racer, calls=Calls(world), same=False)
     answered = await world.events(kind="approval.answered")
     assert [event["data"].get("rule", "") for event in answered][-1] in ("", "abandoned")
 
@@ -314,87 +198,17 @@ async def test_an_answer_and_an_outcome_of_one_moment_keep_their_order(
         assert await again.output() == output
 
 
-async def test_more_than_a_hundred_steps_and_questions_abreast(make_world: MakeWorld) -> None:
-    running = most = 0
-
-    async def count() -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0)
-        running -= 1
-
-    @agent
-    async def many(ctx: Context) -> int:
-        await asyncio.gather(*(ctx.step(count) for _ in range(150)))
-        answers = await asyncio.gather(*(ctx.ask(f"{n}?") for n in range(300)))
-        return len(answers)
-
-    world = make_world(many)
+async def test_more_than_a_hundred_steps_and_questions_abreast(
+    make_world: MakeWorld, placed: Placed
+) -> None:
+    world = make_world(placed(many))
     await world.start(many)
     state = await drive_to_end(world, lambda question: "yes")
     assert state.run.state == "completed"
-    assert most == 100
+    assert (await world.events())[-1]["data"]["output"] == [100, 300]
 
 
 # Programs that nobody thought of
-
-
-class Program:
-    """A small agent made of data: branches with steps, races, groups and messages."""
-
-    def __init__(self, tree: Any) -> None:
-        self.tree = tree
-        self.trace: list[str] = []
-        self.delays = random.Random(1)
-
-    def agent(self) -> Agent:
-        @agent(id="program")
-        async def program(ctx: Context) -> list[str]:
-            self.trace = trace = []
-            await self._do(ctx, self.tree, "", trace)
-            await ctx.step(work, "end")
-            return trace
-
-        return program
-
-    async def _work(self, name: str) -> str:
-        """Takes its time; how much differs from one life to the next."""
-        for _ in range(self.delays.choice((0, 0, 1, 2, 3, 7, 15))):
-            await asyncio.sleep(0)
-        if self.delays.random() < 0.2:
-            await asyncio.sleep(0.0005)
-        return name
-
-    async def _do(self, ctx: Context, node: Any, name: str, trace: list[str]) -> None:
-        kind, parts = node
-        if kind == "step":
-            # The arguments say how the races so far went: another course diverges.
-            seen = ",".join(trace)
-            trace.append(await ctx.step(self._work, f"{name}:{hash_text(seen)}", name="work"))
-        elif kind == "say":
-            await ctx.emit(f"{name} {len(trace)}")
-            trace.append(f"said {name}")
-        elif kind == "sequence":
-            for number, part in enumerate(parts):
-                await self._do(ctx, part, f"{name}{number}", trace)
-        else:
-            tasks = [
-                asyncio.create_task(self._do(ctx, part, f"{name}{n}", trace))
-                for n, part in enumerate(parts)
-            ]
-            if kind == "race":
-                _, losers = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for loser in losers:
-                    loser.cancel()
-                await asyncio.gather(*losers, return_exceptions=True)
-            else:
-                await asyncio.gather(*tasks)
-            trace.append(f"{kind} {name}")
-
-
-def hash_text(text: str) -> int:
-    return sum(ord(letter) * (place + 1) for place, letter in enumerate(text)) % 10_007
 
 
 leaves = hs.sampled_from([("step", ()), ("step", ()), ("say", ())])
@@ -407,45 +221,50 @@ trees = hs.recursive(
 )
 
 
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+@pytest.mark.parametrize(
+    ("placed", "examples"), [(program, 15), (in_process(program), 4)], ids=["inline", "process"]
 )
-@given(tree=hs.tuples(hs.sampled_from(["gather", "race"]), hs.lists(trees, min_size=2, max_size=4)))
 def test_any_agent_takes_the_same_course_again_after_a_crash_anywhere(
-    tree: Any, tmp_path_factory: pytest.TempPathFactory
+    placed: Registered, examples: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    asyncio.run(_check_program(Program(tree), tmp_path_factory))
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(
+        tree=hs.tuples(hs.sampled_from(["gather", "race"]), hs.lists(trees, min_size=2, max_size=4))
+    )
+    def check(tree: Any) -> None:
+        asyncio.run(_check_program(placed, tmp_path_factory.mktemp("program"), tree))
+
+    check()
 
 
-async def _check_program(program: Program, folders: pytest.TempPathFactory) -> None:
-    from axtui.runtime.config import Policy
-
-    world = World(folders.mktemp("program"), [program.agent()], Policy())
+async def _check_program(placed: Registered, folder: Path, tree: Any) -> None:
+    world = World(folder, [placed], Policy())
     try:
-        await world.start("program", on_interrupted="retry")
+        await world.start("program", config=tree, on_interrupted="retry")
         output = await world.output()
         length = len(await world.records())
-        await _replays(world, program, length - 1, output)
-        for place in sorted({program.delays.randrange(2, length) for _ in range(4)}):
+        await _replays(world, length - 1, output)
+        chance = random.Random(length)
+        for place in sorted({chance.randrange(2, length) for _ in range(4)}):
             copy = await world.copy(place)
             await copy.resume()
             output = await copy.output()
             await copy.check()
-            await _replays(copy, program, len(await copy.records()) - 1, output)
+            await _replays(copy, len(await copy.records()) - 1, output)
     finally:
         await world.close()
 
 
-async def _replays(world: World, program: Program, events: int, output: Any) -> None:
+async def _replays(world: World, events: int, output: Any) -> None:
     """Run again on what the log says; nothing is left to be decided in another way."""
     again = await world.copy(events)
     await again.resume()
     assert await again.output() == output
-    # What a canceled race leaves behind goes on a little after the end.
-    assert program.trace[: len(output)] == output
     assert (await again.kinds())[events:] == ["run.resumed", "run.completed"]
 
 

@@ -4,71 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from axtui.agent import Agent, Context, agent, call
+from axtui.agent import Agent, Context, agent
 from axtui.runtime import replay
-from tests.runtime.conftest import ID, CrashEverywhere, MakeWorld, World
+from axtui.runtime.registry import Registered
+from tests.runtime.actors import agents_for_tests as agents
+from tests.runtime.actors.agents_for_tests import work
+from tests.runtime.conftest import (
+    ID,
+    Calls,
+    CrashEverywhere,
+    MakeWorld,
+    Placed,
+    World,
+    in_process,
+)
 
-calls: list[str] = []
+Version = Callable[[Agent], Registered]
 
 
-async def work(name: str) -> str:
-    calls.append(call().idempotency_key)
-    return name
-
-
-def reviewed(body: Any) -> Agent:
-    """A version of the agent `edited`."""
-    return agent(id="edited")(body)
+@pytest.fixture(params=["inline", "process"])
+def version(request: pytest.FixtureRequest) -> Version:
+    """Makes an agent of a module a version of the agent `edited`."""
+    if request.param == "process":
+        return lambda agent: in_process(agent, "edited")
+    return lambda agent: replace(agent, id="edited")
 
 
 async def test_clock_and_chance_are_the_same_at_replay(
-    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+    make_world: MakeWorld, placed: Placed
 ) -> None:
-    @agent
-    async def sub(ctx: Context) -> list[Any]:
-        before = [str(ctx.now()), ctx.random().random()]
-        await ctx.step(work, "sub")
-        return [*before, str(ctx.now())]
-
-    @agent
-    async def looks(ctx: Context) -> list[Any]:
-        seen: list[Any] = []
-
-        def look() -> None:
-            seen.append([str(ctx.now()), ctx.random().random()])
-
-        async def branch(name: str) -> None:
-            look()
-            await ctx.step(work, name)
-            look()
-
-        look()
-        await ctx.emit("hello")
-        look()
-        await ctx.sleep(0.002)
-        look()
-        await ctx.ask("Well?")
-        look()
-        await asyncio.gather(branch("a"), branch("b"))
-        flight = asyncio.create_task(ctx.step(work, "in flight"))
-        late = asyncio.create_task(branch("late"))
-        await asyncio.wait({flight, late})
-        look()
-        try:
-            async with asyncio.timeout(0.01):
-                await ctx.ask("Never answered?")
-        except TimeoutError:
-            look()
-        seen.append(await ctx.agent("sub"))
-        look()
-        return seen
-
-    world = make_world(looks, sub)
-    await world.start(looks)
+    world = make_world(placed(agents.looks), placed(agents.sub))
+    await world.start("looks")
     await world.waiting()
     await world.answer("yes")
     output = await world.output()
@@ -131,19 +102,10 @@ async def test_a_timer_of_a_thousand_years_is_one_of_a_hundred(make_world: MakeW
 
 
 async def test_messages_are_not_said_twice(
-    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere, placed: Placed
 ) -> None:
-    @agent
-    async def talks(ctx: Context) -> None:
-        await ctx.emit("one")
-        await ctx.emit("a thought", thought=True)
-        await ctx.step(work, "x")
-        await ctx.emit("inside", internal=True)
-        await ctx.emit("x" * 50_000)
-        await ctx.emit("\ud800 lone")
-
-    world = make_world(talks)
-    await crash_everywhere(world, talks, calls=calls)
+    world = make_world(placed(agents.talks))
+    await crash_everywhere(world, placed(agents.talks), calls=Calls(world))
     said = [event["data"] for event in await world.events(kind="message")][1:]
     assert [message.get("internal_only", False) for message in said] == [False, False, True] + [
         False
@@ -155,97 +117,69 @@ async def test_messages_are_not_said_twice(
 # Edits of an agent
 
 
-async def old(ctx: Context) -> list[str]:
-    return [await ctx.step(work, "a"), await ctx.step(work, "b")]
-
-
-async def run_old(make_world: MakeWorld, body: Any = old) -> World:
-    world = make_world(reviewed(body))
+async def run_first(make_world: MakeWorld, first: Registered) -> World:
+    world = make_world(first)
     await world.run("edited")
-    calls.clear()
+    Calls(world).clear()
     return world
 
 
-async def edit(world: World, body: Any, events: int) -> World:
+async def edit(world: World, edited: Registered, events: int) -> World:
     """The run, crashed after so many events, under an edited agent."""
-    copy = await world.copy(events, agents=[reviewed(body)])
+    copy = await world.copy(events, agents=[edited])
     await copy.resume()
     return copy
 
 
-async def test_steps_may_be_appended(make_world: MakeWorld) -> None:
-    async def longer(ctx: Context) -> list[str]:
-        return [*await old(ctx), await ctx.step(work, "c")]
-
-    world = await run_old(make_world)
-    copy = await edit(world, longer, 6)
+async def test_steps_may_be_appended(make_world: MakeWorld, version: Version) -> None:
+    world = await run_first(make_world, version(agents.old))
+    copy = await edit(world, version(agents.longer), 6)
     assert await copy.output() == ["a", "b", "c"]
-    assert len(calls) == 1
-
-
-async def changed(ctx: Context) -> list[str]:
-    return [await ctx.step(work, "a"), await ctx.step(work, "changed")]
-
-
-async def renamed(ctx: Context) -> list[str]:
-    return [await ctx.step(work, "a"), await ctx.step(work, "b", name="renamed")]
-
-
-async def asks_instead(ctx: Context) -> list[str]:
-    return [await ctx.step(work, "a"), await ctx.ask("b?")]
-
-
-async def ends_early(ctx: Context) -> list[str]:
-    return [await ctx.step(work, "a")]
-
-
-async def swallows(ctx: Context) -> list[str]:
-    try:
-        return await changed(ctx)
-    except BaseException:
-        return [await ctx.step(work, "swallowed")]
+    assert len(Calls(world)) == 1
 
 
 @pytest.mark.parametrize(
-    ("body", "wanted"),
+    ("edited", "wanted"),
     [
-        (changed, "function 'work' with other arguments"),
-        (renamed, "function 'renamed'"),
-        (asks_instead, "question 'b?'"),
-        (ends_early, "the agent's end"),
-        (swallows, "function 'work' with other arguments"),
+        (agents.changed, "function 'work' with other arguments"),
+        (agents.renamed, "function 'renamed'"),
+        (agents.asks_instead, "question 'b?'"),
+        (agents.ends_early, "the agent's end"),
+        (agents.swallows, "function 'work' with other arguments"),
     ],
 )
 async def test_another_course_than_the_recorded_one_fails_and_says_where_to_fork(
-    make_world: MakeWorld, body: Any, wanted: str
+    make_world: MakeWorld, version: Version, edited: Agent, wanted: str
 ) -> None:
-    world = await run_old(make_world)
-    copy = await edit(world, body, 6)
+    world = await run_first(make_world, version(agents.old))
+    copy = await edit(world, version(edited), 6)
     error = await copy.error()
     assert error.code == "diverged"
     assert error.message == (
         f"diverged at step 2: recorded function 'work', asked for {wanted}; "
         f"the last event that matches is {ID}:4, which can be forked"
     )
-    assert calls == []
+    assert not Calls(world)
     await copy.check()
     # And there the mended agent really goes on.
     await copy.controller.fork(ID, 4, "fork", None, "tester")
     await copy.resume("fork")
-    if body is not asks_instead:
+    if edited is not agents.asks_instead:
         await copy.output("fork")
-        assert len(calls) == (0 if body is ends_early else 1)
+        assert len(Calls(world)) == (0 if edited is agents.ends_early else 1)
         await copy.check("fork")
 
 
 async def test_a_recorded_question_that_is_another_one_now(make_world: MakeWorld) -> None:
+    @agent(id="edited")
     async def first(ctx: Context) -> str:
         return await ctx.ask("One?")
 
+    @agent(id="edited")
     async def second(ctx: Context) -> str:
         return await ctx.ask("Two?")
 
-    world = make_world(reviewed(first))
+    world = make_world(first)
     await world.start("edited")
     await world.waiting()
     copy = await edit(world, second, 3)
@@ -255,7 +189,7 @@ async def test_a_recorded_question_that_is_another_one_now(make_world: MakeWorld
 async def test_a_missing_agent_is_said_before_anything_is_written(make_world: MakeWorld) -> None:
     from axtui.runtime.errors import Refused
 
-    world = await run_old(make_world)
+    world = await run_first(make_world, replace(agents.old, id="edited"))
     copy = await world.copy(4, agents=[])
     with pytest.raises(Refused, match="there is no agent 'edited'"):
         await copy.resume()
@@ -263,16 +197,21 @@ async def test_a_missing_agent_is_said_before_anything_is_written(make_world: Ma
 
 
 async def test_an_agent_that_hangs_before_its_first_recorded_step_is_stuck(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, version: Version
 ) -> None:
-    async def hangs(ctx: Context) -> list[str]:
-        await asyncio.Event().wait()
-        return []
-
     monkeypatch.setattr(replay, "STUCK_SECONDS", 0.5)
-    world = await run_old(make_world)
-    copy = await edit(world, hangs, 4)
+    world = await run_first(make_world, version(agents.old))
+    copy = await edit(world, version(agents.waits_for_ever), 4)
     assert "asked for nothing there" in (await copy.error()).message
+
+
+async def test_one_that_computes_for_long_before_it_is_not(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, version: Version
+) -> None:
+    world = await run_first(make_world, version(agents.old))
+    monkeypatch.setattr(replay, "STUCK_SECONDS", 0.2)
+    copy = await edit(world, version(agents.computes), 4)
+    assert await copy.output() == ["a", "b"]
 
 
 async def test_what_an_agent_took_long_to_give_up_is_waited_for(
@@ -299,13 +238,6 @@ async def test_what_an_agent_took_long_to_give_up_is_waited_for(
 # patched
 
 
-async def patched(ctx: Context) -> list[str]:
-    found = [await ctx.step(work, "a")]
-    if ctx.patched("c"):
-        found.append(await ctx.step(work, "new"))
-    return [*found, await ctx.step(work, "b")]
-
-
 @pytest.mark.parametrize(
     ("events", "output"),
     [
@@ -317,10 +249,10 @@ async def patched(ctx: Context) -> list[str]:
     ],
 )
 async def test_an_old_run_goes_on_as_it_began(
-    make_world: MakeWorld, events: int, output: list[str]
+    make_world: MakeWorld, version: Version, events: int, output: list[str]
 ) -> None:
-    world = await run_old(make_world)
-    copy = await world.copy(events, agents=[reviewed(patched)])
+    world = await run_first(make_world, version(agents.old))
+    copy = await world.copy(events, agents=[version(agents.patched)])
     await copy.resume(on_interrupted="retry")
     assert await copy.output() == output
     again = await copy.copy(len(await copy.records()) - 1)
@@ -329,54 +261,33 @@ async def test_an_old_run_goes_on_as_it_began(
 
 
 async def test_a_new_run_takes_the_new_path_after_any_crash(
-    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere, version: Version
 ) -> None:
-    edited = reviewed(patched)
+    edited = version(agents.patched)
     world = make_world(edited)
-    await crash_everywhere(world, edited, calls=calls)
+    await crash_everywhere(world, edited, calls=Calls(world))
     assert (await world.events())[-1]["data"]["output"] == ["a", "new", "b"]
 
 
 async def test_an_old_run_that_went_on_in_branches_has_passed_the_change(
-    make_world: MakeWorld,
+    make_world: MakeWorld, version: Version
 ) -> None:
-    async def before(ctx: Context) -> list[str]:
-        return await asyncio.gather(ctx.step(work, "x"), ctx.step(work, "y"))
-
-    async def after(ctx: Context) -> list[str]:
-        new = [await ctx.step(work, "new")] if ctx.patched("c") else []
-        return [*new, *await asyncio.gather(ctx.step(work, "x"), ctx.step(work, "y"))]
-
-    world = await run_old(make_world, before)
-    copy = await edit(world, after, 6)
+    world = await run_first(make_world, version(agents.branches))
+    copy = await edit(world, version(agents.patched_branches), 6)
     assert await copy.output() == ["x", "y"]
-    fresh = make_world(reviewed(after))
+    fresh = make_world(version(agents.patched_branches))
     assert await fresh.run("edited") == ["new", "x", "y"]
 
 
-async def test_a_change_that_is_taken_back_or_renamed_diverges(make_world: MakeWorld) -> None:
-    async def other(ctx: Context) -> list[str]:
-        await ctx.step(work, "a")
-        ctx.patched("d")
-        return []
-
-    async def only(ctx: Context) -> list[str]:
-        await ctx.step(work, "a")
-        ctx.patched("c")
-        return []
-
-    async def without(ctx: Context) -> list[str]:
-        await ctx.step(work, "a")
-        return []
-
-    world = await run_old(make_world, only)
-    assert (
-        "recorded change 'c', asked for change 'd'"
-        in (await (await edit(world, other, 5)).error()).message
-    )
-    assert (
-        "recorded change 'c', asked for the agent's end"
-        in (await (await edit(world, without, 5)).error()).message
-    )
-    again = await edit(world, only, 5)
+async def test_a_change_that_is_taken_back_or_renamed_diverges(
+    make_world: MakeWorld, version: Version
+) -> None:
+    world = await run_first(make_world, version(agents.only_patched))
+    for edited, wanted in (
+        (agents.repatched, "change 'd'"),
+        (agents.ends_early, "the agent's end"),
+    ):
+        error = await (await edit(world, version(edited), 5)).error()
+        assert f"recorded change 'c', asked for {wanted}" in error.message
+    again = await edit(world, version(agents.only_patched), 5)
     assert await again.output() == []

@@ -6,41 +6,17 @@ import asyncio
 import contextlib
 from typing import Any
 
-from axtui.agent import Agent, Context, StepFailed, agent, call
-from tests.runtime.conftest import ID, CrashEverywhere, MakeWorld
-
-calls: list[str] = []
-ran: list[str] = []
-
-
-async def work(name: str) -> str:
-    calls.append(call().idempotency_key)
-    await asyncio.sleep(0)
-    return name
-
-
-@agent
-async def helper(ctx: Context) -> str:
-    ran.append(ctx.input)
-    ctx.state["calls"] = [*ctx.state.get("calls", []), ctx.input]
-    first = await ctx.step(work, f"{ctx.input} 1")
-    await ctx.emit(f"working on {ctx.input}", internal=True)
-    await ctx.step(work, f"{ctx.input} 2")
-    return f"{first}, {len(ctx.state['calls'])}"
-
-
-@agent
-async def parent(ctx: Context) -> list[str]:
-    one = await ctx.agent("helper", "one")
-    rest = await asyncio.gather(*(ctx.agent("helper", name) for name in ("two", "three")))
-    return [one, *rest, await ctx.step(work, "end")]
+from axtui.agent import Agent, Context, StepFailed, agent
+from tests.runtime.actors import agents_for_tests as agents
+from tests.runtime.actors.agents_for_tests import helper, parent, work
+from tests.runtime.conftest import ID, Calls, CrashEverywhere, MakeWorld, Placed, in_process
 
 
 async def test_nested_agents_survive_a_crash_at_any_event(
-    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere, placed: Placed
 ) -> None:
-    world = make_world(parent, helper)
-    await crash_everywhere(world, parent, calls=calls)
+    world = make_world(placed(parent), placed(helper))
+    await crash_everywhere(world, placed(parent), calls=Calls(world))
     assert (await world.events())[-1]["data"]["output"] == [
         "one 1, 1",
         "two 1, 2",
@@ -49,8 +25,10 @@ async def test_nested_agents_survive_a_crash_at_any_event(
     ]
 
 
-async def test_nested_agents_have_exec_ids_of_their_own(make_world: MakeWorld) -> None:
-    world = make_world(parent, helper)
+async def test_nested_agents_have_exec_ids_of_their_own(
+    make_world: MakeWorld, placed: Placed
+) -> None:
+    world = make_world(placed(parent), placed(helper))
     exec_id = await world.start(parent)
     await world.output()
     started = [e for e in await world.events(kind="step.started") if e["data"]["name"] == "work"]
@@ -64,49 +42,29 @@ async def test_nested_agents_have_exec_ids_of_their_own(make_world: MakeWorld) -
 
 
 async def test_a_finished_nested_agent_is_not_run_again(make_world: MakeWorld) -> None:
-    world = make_world(parent, helper)
+    ran: list[str] = []
+
+    @agent(id="helper")
+    async def counted(ctx: Context) -> str:
+        ran.append(ctx.input)
+        return await ctx.step(work, ctx.input)
+
+    world = make_world(parent, counted)
     await world.run(parent)
     copy = await world.copy(len(await world.records()) - 1)
+    assert ran == ["one", "two", "three"]
     ran.clear()
     await copy.resume()
     await copy.output()
     assert ran == []
 
 
-async def test_a_failure_becomes_a_failed_step_of_the_parent(make_world: MakeWorld) -> None:
-    @agent
-    async def breaks(ctx: Context) -> None:
-        await ctx.step(work, "before")
-        raise KeyError("broken")
-
-    @agent
-    async def exits(ctx: Context) -> None:
-        raise SystemExit(3)
-
-    @agent
-    async def odd(ctx: Context) -> Any:
-        return object()
-
-    @agent
-    async def hoards(ctx: Context) -> None:
-        ctx.state["thing"] = object()
-
-    @agent
-    async def leaves(ctx: Context) -> None:
-        ctx.continue_with({})
-
-    @agent
-    async def catches(ctx: Context) -> list[str]:
-        found = []
-        for name in ("breaks", "exits", "odd", "hoards", "leaves", "nobody"):
-            try:
-                await ctx.agent(name)
-            except StepFailed as error:
-                found.append(f"{name}: {error.code}: {error.message}")
-        return found
-
-    world = make_world(catches, breaks, exits, odd, hoards, leaves)
-    found = await world.run(catches)
+async def test_a_failure_becomes_a_failed_step_of_the_parent(
+    make_world: MakeWorld, placed: Placed
+) -> None:
+    named = ("catches", "breaks", "exits", "odd", "hoards", "leaves")
+    world = make_world(*(placed(getattr(agents, name)) for name in named))
+    found = await world.run("catches")
     assert [line.split(":")[:2] for line in found] == [
         ["breaks", " exception"],
         ["exits", " exception"],
@@ -166,23 +124,11 @@ async def test_private_state_of_a_failed_agent_is_dropped(make_world: MakeWorld)
 
 
 async def test_concurrent_calls_of_one_agent_do_not_share_a_state(
-    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere, placed: Placed
 ) -> None:
-    @agent
-    async def adds(ctx: Context) -> list[str]:
-        ctx.state.setdefault("seen", []).append(ctx.input)
-        await ctx.step(work, ctx.input)
-        return list(ctx.state["seen"])
-
-    @agent
-    async def caller(ctx: Context) -> list[Any]:
-        async def line(name: str) -> list[Any]:
-            return [await ctx.agent("adds", f"{name}{n}") for n in range(3)]
-
-        return await asyncio.gather(line("a"), line("b"))
-
-    world = make_world(caller, adds)
-    await crash_everywhere(world, caller, calls=calls, same=False)
+    caller = placed(agents.two_lines)
+    world = make_world(caller, placed(agents.adds))
+    await crash_everywhere(world, caller, calls=Calls(world), same=False)
     output = (await world.events())[-1]["data"]["output"]
     again = await world.copy(len(await world.records()) - 1)
     await again.resume()
@@ -218,34 +164,20 @@ async def test_what_a_nested_agent_leaves_behind_ends_with_it(make_world: MakeWo
 
 
 async def test_agents_three_deep_with_the_loser_of_a_race(
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere, placed: Placed
+) -> None:
+    top = placed(agents.top)
+    world = make_world(top, *map(placed, (agents.races, agents.slow, agents.quick)))
+    await crash_everywhere(world, top, calls=Calls(world))
+    assert (await world.events())[-1]["data"]["output"] == ["quicker!", "quicker!"]
+
+
+async def test_agents_here_and_in_processes_call_each_other(
     make_world: MakeWorld, crash_everywhere: CrashEverywhere
 ) -> None:
-    @agent
-    async def slow(ctx: Context) -> str:
-        await ctx.step(work, "slow")
-        await ctx.sleep(60)
-        return "slow"
-
-    @agent
-    async def quick(ctx: Context) -> str:
-        await ctx.step(work, "quick")
-        return await ctx.step(work, "quicker")
-
-    @agent
-    async def races(ctx: Context) -> str:
-        tasks = [asyncio.create_task(ctx.agent(name)) for name in ("slow", "quick")]
-        done, losers = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for loser in losers:
-            loser.cancel()
-        await asyncio.wait(losers)
-        return next(iter(done)).result() + await ctx.step(work, "!")
-
-    @agent
-    async def top(ctx: Context) -> list[str]:
-        return [await ctx.agent("races") for _ in range(2)]
-
-    world = make_world(top, races, slow, quick)
-    await crash_everywhere(world, top, calls=calls)
+    in_turn = (agents.top, in_process(agents.races), agents.slow, in_process(agents.quick))
+    world = make_world(*in_turn)
+    await crash_everywhere(world, agents.top, calls=Calls(world))
     assert (await world.events())[-1]["data"]["output"] == ["quicker!", "quicker!"]
 
 

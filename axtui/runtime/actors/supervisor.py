@@ -35,7 +35,9 @@ _ALLOWED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "USER"
 
 @dataclass(frozen=True)
 class Spec:
-    """How an actor is started. `hello` is what it is first called with, as `start`."""
+    """How an actor is started. `hello` is what it is first called with, as `start`; it has `grace`
+    seconds to end by itself, and again once it is asked to, before it is killed.
+    """
 
     id: str
     kind: str
@@ -45,6 +47,7 @@ class Spec:
     limits: Mapping[str, int] = field(default_factory=dict)
     cwd: str | None = None
     idle_seconds: float = IDLE_SECONDS
+    grace: float = shim.GRACE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ def scrubbed_env(environ: Mapping[str, str], extra: Mapping[str, str]) -> dict[s
 
 
 class Actor:
-    """One actor of a controller. Belongs to the running event loop."""
+    """One actor of a controller. Belongs to the running event loop.
+
+    `on_gone` is called as soon as its process can't be reached any more, before any call hears of
+    it; `on_change` once it is known why.
+    """
 
     def __init__(
         self,
@@ -72,6 +79,7 @@ class Actor:
         on_change: Callable[[Change], None],
         handlers: Mapping[str, Handler],
         redact: Callable[[str], str] = str,
+        on_gone: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec = spec
         self.state = "stopped"
@@ -81,9 +89,11 @@ class Actor:
         self._on_change = on_change
         self._handlers = handlers
         self._redact = redact
+        self._on_gone = on_gone
         self._peer: Peer | None = None
         self._life: asyncio.Task[None] | None = None
         self._asked_to_stop = False
+        self._is_ending = False
         self._lock = asyncio.Lock()
         self._users = 0
         self._idle: asyncio.TimerHandle | None = None
@@ -123,9 +133,10 @@ class Actor:
         if self._idle is not None:
             self._idle.cancel()
         if self._life is not None and not self._life.done():
-            self._asked_to_stop = True
-            self.why = why
-            self._life.cancel()
+            if not self._is_ending:
+                self._asked_to_stop = True
+                self.why = why
+                self._life.cancel()
             await asyncio.wait({self._life})
 
     @property
@@ -158,9 +169,10 @@ class Actor:
         self.state = "starting"
         ours, theirs = socket.socketpair()
         with theirs:
+            peer = await connect(ours, self._handlers, self._on_gone)
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *shim.command(self.spec.program, limits=dict(self.spec.limits)),
+                    *self._command(),
                     stdin=theirs.fileno(),
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.STDOUT,
@@ -168,13 +180,15 @@ class Actor:
                     cwd=self.spec.cwd,
                     start_new_session=True,
                 )
-            except OSError as error:
-                ours.close()
+            except BaseException as error:
+                peer.close()
                 self.state = "stopped"
-                raise Fault("start", f"{self.spec.id} can't be started: {error}") from None
+                if not isinstance(error, OSError):
+                    raise
+                self.why = f"it can't be started: {error}"
+                raise Fault("start", f"{self.spec.id} didn't start: {self.why}") from None
         self._stderr.clear()
-        self._asked_to_stop = False
-        peer = await connect(ours, self._handlers)
+        self._asked_to_stop = self._is_ending = False
         self.pid = process.pid
         self._life = asyncio.create_task(self._live(process, peer), name=f"actor {self.spec.id}")
         await self._greet(peer, self._life)
@@ -182,6 +196,10 @@ class Actor:
         self._peer = peer
         self.state = "ready"
         self._on_change(Change(self.spec, "started", process.pid))
+
+    def _command(self) -> list[str]:
+        spec = self.spec
+        return shim.command(spec.program, grace=spec.grace, limits=dict(spec.limits))
 
     async def _greet(self, peer: Peer, life: asyncio.Task[None]) -> None:
         try:
@@ -197,7 +215,8 @@ class Actor:
             else:
                 await self.stop(str(fault))
                 self._crashes.append(time.monotonic())
-            raise Fault("start", f"{self.spec.id} didn't start: {self.why}") from None
+            why = f"{self.spec.id} didn't start: {self.why}"
+            raise Fault("start", why, reason=fault.code) from None
 
     async def _live(self, process: asyncio.subprocess.Process, peer: Peer) -> None:
         """From the start to the end, whichever way that comes."""
@@ -206,6 +225,7 @@ class Actor:
         try:
             broken = await peer.run()
         finally:
+            self._is_ending = True
             self._peer = None
             peer.close()
             status = await _end(process)

@@ -8,16 +8,19 @@ come, and from the caller `{"cancel"}`. Numbers are the caller's own.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import json
+import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-MAX_FRAME = 96 * 1024 * 1024
+# The largest value of a log, whose every character may need a backslash, and some more.
+MAX_FRAME = 136 * 1024 * 1024
 # Calls of one side that the other works on at the same time; one more fails.
-MAX_CALLS = 1000
+MAX_CALLS = 10_000
 # Provisional text is dropped rather than kept for who reads too slowly.
 MAX_UNSENT = 1024 * 1024
 # Frames that are read in one go before others have their turn; a flood is read no faster than
@@ -27,6 +30,8 @@ _FLOOD_SECONDS = 0.05
 
 Progress: TypeAlias = Callable[[Any], None]
 Handler: TypeAlias = Callable[[Any, Progress], Awaitable[Any]]
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Fault(Exception):
@@ -43,24 +48,38 @@ class Fault(Exception):
 
 
 class Peer:
-    """One end. `handlers` are what the other may call."""
+    """One end. `handlers` are what the other may call; `on_end` is called as soon as the other is
+    gone, before any call hears of it.
+    """
 
     def __init__(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         handlers: Mapping[str, Handler],
+        on_end: Callable[[], None],
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._handlers = handlers
+        self._on_end = on_end
         self._numbers = itertools.count(1)
         self._calls: dict[int, tuple[asyncio.Future[Any], Progress]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
         self._gone = ""
 
-    async def call(self, method: str, params: Any, on_progress: Progress = lambda _: None) -> Any:
-        """What the other end makes of it. Raises Fault, with the code `gone` if the end is gone."""
+    async def call(
+        self,
+        method: str,
+        params: Any,
+        on_progress: Progress = lambda _: None,
+        *,
+        settles: bool = False,
+    ) -> Any:
+        """What the other end makes of it. Raises Fault, with the code `gone` if the end is gone.
+
+        Canceled, it cancels the other end's work and, if it `settles`, waits for the end of that.
+        """
         if self._gone:
             raise Fault("gone", self._gone)
         number = next(self._numbers)
@@ -71,10 +90,24 @@ class Peer:
             await self._drain()
             return await done
         except asyncio.CancelledError:
-            self._send({"cancel": number})
+            if number in self._calls and not self._gone:
+                self._send({"cancel": number})
+                if settles:
+                    await self._settled(number)
             raise
         finally:
             self._calls.pop(number, None)
+
+    async def _settled(self, number: int) -> None:
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._calls[number] = done, lambda _: None
+        while not done.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({done})
+
+    def tell(self, method: str, params: Any) -> None:
+        """Call, and don't wait for what becomes of it."""
+        self._send({"call": next(self._numbers), "method": method, "params": params})
 
     async def run(self) -> str:
         """Read until the other end is gone; gives back why."""
@@ -113,7 +146,7 @@ class Peer:
                 self._accept(number, method, frame.get("params"))
             case {"cancel": int(number)}:
                 if task := self._serving.get(number):
-                    task.cancel()
+                    _cancel(task)
             case {"progress": int(number), "value": value}:
                 if number in self._calls:
                     self._calls[number][1](value)
@@ -160,7 +193,10 @@ class Peer:
     def _send(self, frame: dict[str, Any]) -> None:
         if self._writer.is_closing():
             return
-        data = json.dumps(frame, separators=(",", ":")).encode()
+        try:
+            data = _encode(frame).encode()
+        except UnicodeEncodeError:
+            data = json.dumps(frame).encode()
         if len(data) > MAX_FRAME:
             raise Fault("size", f"{len(data):,} bytes are more than the {MAX_FRAME:,} of a message")
         self._writer.write(len(data).to_bytes(4, "big"))
@@ -172,7 +208,9 @@ class Peer:
             await self._writer.drain()
 
     def _end(self, why: str) -> None:
-        self._gone = self._gone or why
+        if not self._gone:
+            self._gone = why
+            self._on_end()
         self._writer.close()
         for task in self._serving.values():
             task.cancel()
@@ -181,6 +219,17 @@ class Peer:
                 done.set_exception(Fault("gone", self._gone, unknown=True))
                 # Whoever called may have gone too.
                 done.exception()
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    if (
+        inspect.getcoroutinestate(cast("Coroutine[Any, Any, None]", task.get_coro()))
+        == inspect.CORO_CREATED
+    ):
+        # Both came in one go, but what is asked for and given up was asked for.
+        asyncio.get_running_loop().call_soon(task.cancel)
+    else:
+        task.cancel()
 
 
 def _settle(done: asyncio.Future[Any], frame: dict[str, Any]) -> None:
@@ -196,11 +245,13 @@ def _settle(done: asyncio.Future[Any], frame: dict[str, Any]) -> None:
         done.exception()
 
 
-async def connect(sock: socket.socket, handlers: Mapping[str, Handler]) -> Peer:
+async def connect(
+    sock: socket.socket, handlers: Mapping[str, Handler], on_end: Callable[[], None] = lambda: None
+) -> Peer:
     """The end that a connected stream socket is."""
     sock.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=sock, limit=4 * 1024 * 1024)
-    return Peer(reader, writer, handlers)
+    return Peer(reader, writer, handlers, on_end)
 
 
 def serve(
@@ -210,10 +261,14 @@ def serve(
 
     `start` is given the end to call the controller by, and tells what it may call.
     """
+    # Whatever reads its input, or is started with it, finds nothing there.
+    sock = socket.socket(fileno=os.dup(0))
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
 
     async def main() -> None:
         handlers: dict[str, Handler] = {}
-        peer = await connect(socket.socket(fileno=0), handlers)
+        peer = await connect(sock, handlers)
         handlers.update(start(peer))
         try:
             await peer.run()

@@ -80,6 +80,7 @@ class Conversation:
         self.keyframe_seq = 0
         self.committed_seq = head.seq
         self.recent: deque[Record] = deque(maxlen=RECENT)
+        self.last_commit = _nothing()
         self.on_append: list[Callable[[pb.Event], None]] = []
         self._blobs: list[tuple[bytes, bytes]] = []
 
@@ -138,6 +139,7 @@ class Conversation:
         was = self.state.run.state if not self.state.questions else ""
         self._sink.submit(append)
         self.head = head
+        self.last_commit = append.commit
         for _, event in sealed:
             apply(self.state, event)
             if event.seq - self.keyframe_seq >= KEYFRAME_EVERY:

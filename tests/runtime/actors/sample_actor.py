@@ -85,7 +85,7 @@ async def count(params: Any, progress: Progress) -> Any:
 
 
 async def garbage(params: Any, progress: Progress) -> Any:
-    os.write(0, params.encode("latin-1"))
+    _peer._writer.write(params.encode("latin-1"))
     await asyncio.Event().wait()
 
 
