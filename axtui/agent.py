@@ -55,6 +55,29 @@ class ToolError(Exception):
     """A tool says that it couldn't do what it was asked; the message is for whoever asked."""
 
 
+class ActorError(Exception):
+    """What a step needed of an actor failed: a model, a tool's server, an agent elsewhere.
+
+    `code` is a stable word. `retryable` says that another attempt may do better, after that many
+    seconds at the earliest; `unknown` that nobody knows whether this one had an effect.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float = 0.0,
+        unknown: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.unknown = unknown
+
+
 class ContinueRun(BaseException):
     """Not an error: how `Context.continue_with` leaves an agent."""
 
@@ -83,13 +106,24 @@ ONCE = Retry(attempts=1)
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that agents call by name. `effect` says what a repeat would do."""
+    """A function that agents call by name. `effect` says what a repeat would do.
+
+    `description` and `schema` (JSON schema of the arguments) are for models that may choose it.
+    """
 
     name: str
     function: Callable[..., Any]
     effect: Effect = ""
     timeout: float | None = None
     retry: Retry = ONCE
+    description: str = ""
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
+    diff: Callable[[Mapping[str, Any], str], str] | None = None
+    """What a call with these arguments in that workspace would change in files."""
+    pin: str = ""
+    """A digest of what its server says of it; once it's another, an earlier `--always` is void."""
+    unprotected: str = ""
+    """Why it isn't run in a sandbox, of a tool that should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +183,21 @@ def tool(
     return lambda function: Tool(name or function.__name__, function, effect, timeout, retry)
 
 
+class Environment(Protocol):
+    """Where the commands of a run are run, in a sandbox if there is one."""
+
+    async def run(
+        self,
+        command: str,
+        *,
+        workspace: str,
+        timeout: float | None = ...,
+        on_output: Callable[[str], None] = ...,
+        variables: Mapping[str, str] | None = ...,
+        readable: Sequence[str] = ...,
+    ) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What a step's function can know about the step; see `call`."""
@@ -156,8 +205,13 @@ class Call:
     idempotency_key: str
     attempt: int
     workspace: str
-    delta: Callable[[str], None]
-    """Show provisional output to whoever watches. Nothing of it is kept."""
+    delta: Callable[..., None]
+    """Show provisional text, on a channel if it isn't `output`, to whoever watches. Nothing of
+    it is kept."""
+    ask: Callable[[str, Sequence[str], Any], Awaitable[str]]
+    """Put a question to a person in the middle of the step: the text, the choices (none: any
+    text) and what it is about. Gives back the answer."""
+    environment: Environment
 
 
 _call: ContextVar[Call | None] = ContextVar("axtui_call", default=None)
@@ -187,6 +241,15 @@ class Request:
     timeout: float | None = None
     retry: Retry = ONCE
     function: Callable[[], Any] | None = None
+    by_model: bool = False
+    body: Mapping[str, Any] | None = None
+    """What a tool or model is called with, where that is more than what is recorded of it."""
+    diff: Callable[[], str] | None = None
+    """What the step would change in files."""
+    subject: str = ""
+    """What a rule about it would be about; else its name."""
+    unprotected: str = ""
+    """Why nothing stands between the step and the rest of the machine, if so."""
     fingerprint: bytes = b""
 
     def __post_init__(self) -> None:
@@ -343,8 +406,28 @@ class Context:
         return self._ask(self._journal.perform, "tool", tool, arguments)
 
     def model(self, model: str, /, prompt: str, **options: Any) -> Asked[Any]:
-        """Ask a model by its name. Raises StepFailed."""
+        """Ask a model once by its name, such as "gemini:gemini-2.5-pro" or "default"; see `Chat`
+        for more than that. Raises StepFailed."""
         return self._ask(self._journal.perform, "model", model, {"prompt": prompt, **options})
+
+    def _ask_model(self, model: str, recorded: Any, body: Mapping[str, Any]) -> Asked[Any]:
+        return self._ask(self._journal.perform, "model", model, recorded, body=body)
+
+    def act(self, tool: str, arguments: Mapping[str, Any]) -> Asked[Any]:
+        """Call a tool because a model wants it. Unlike with `tool`, whoever the policy names has
+        to agree first, if the tool isn't declared readonly. Raises StepFailed."""
+        return self._ask(self._journal.perform, "tool", tool, dict(arguments), by_model=True)
+
+    def tools(self) -> Asked[list[dict[str, Any]]]:
+        """The tools that a model can be offered: name, description, schema, effect.
+
+        Those of the environment, of MCP servers and skills, the functions that agents bring along,
+        and with `agent` set the other agents. An entry with an `error` is a server that can't be
+        reached. What is there at the first time holds for the whole run.
+        """
+        return self._ask(
+            self._journal.perform, "tool", "tools", {}, effect="readonly", retry=Retry()
+        )
 
     def agent(self, agent: str, /, input: str = "", config: Any = None) -> Asked[Any]:
         """Run another agent to its end and give back what it returned. Raises StepFailed."""
@@ -435,6 +518,54 @@ class Context:
             scope = scope.branch(scope.ticket())
             _scope.set(scope)
         return scope
+
+
+class Chat:
+    """A dialogue with a model. Each `send` is a step, of which only what is new is recorded.
+
+    `messages` are values like `{"role": "user", "content": [{"text": "Hello"}]}`. Parts of content
+    are `text`, `thought`, `media`, and in answers of the model `tool_call` and to them
+    `tool_result`, see docs/models.md.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        model: str = "default",
+        *,
+        system: str = "",
+        tools: Sequence[Mapping[str, Any]] = (),
+        schema: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self._context = context
+        self.model = model
+        self._tools = [tool["name"] for tool in tools]
+        self._body: dict[str, Any] = {
+            "system": system,
+            "tools": [{name: t[name] for name in ("name", "description", "schema")} for t in tools],
+            "schema": schema,
+            "settings": dict(settings or {}),
+            "timeout": timeout,
+        }
+        self.messages: list[dict[str, Any]] = []
+
+    async def send(self, *messages: dict[str, Any]) -> dict[str, Any]:
+        """The model's answer to what was said so far and `messages`: its `content`, `finish`,
+        `usage` and more. Raises StepFailed.
+        """
+        said = [*self.messages, *messages]
+        body = {**self._body, "messages": said}
+        # What went before is in the log already; its digest tells a course that differs.
+        before = sha256(dump_json([self._body, self.messages]).encode()).hexdigest()[:16]
+        recorded: dict[str, Any] = {"messages": list(messages), "before": before}
+        if not self.messages:
+            recorded["system"] = self._body["system"]
+            recorded["tools"] = self._tools
+        reply: dict[str, Any] = await self._context._ask_model(self.model, recorded, body)
+        self.messages = [*said, {"role": "assistant", "content": reply["content"]}]
+        return reply
 
 
 async def _is_yes(answer: Awaitable[str]) -> bool:

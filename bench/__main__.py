@@ -12,7 +12,17 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import appends, long_history, many_runs, memory, one_run, recovery, startup
+from bench import (
+    appends,
+    long_history,
+    many_runs,
+    memory,
+    one_run,
+    recovery,
+    sandbox,
+    startup,
+    tool_calls,
+)
 from bench.setup import Setup
 from bench.table import Table
 
@@ -24,6 +34,8 @@ BENCHMARKS: dict[str, Callable[[Setup], Table]] = {
     "long-history": long_history.measure,
     "startup": startup.measure,
     "memory": memory.measure,
+    "tool-calls": tool_calls.measure,
+    "sandbox": sandbox.measure,
 }
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "axtui-bench"
 

@@ -9,6 +9,7 @@ from statistics import median
 
 from axtui.model.events import Draft
 from axtui.model.ids import new_id
+from axtui.runtime.eventlog.base import Commit
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.v1 import event_pb2 as pb
 from bench import floor
@@ -33,14 +34,15 @@ def measure(setup: Setup) -> Table:
 
 
 def _compare(setup: Setup, table: Table, size: int) -> None:
-    written: list[floor.FloorRow] = []
+    written: list[tuple[int, Commit]] = []
 
     def ours() -> float:
         written.clear()
         return asyncio.run(_appends_per_second(setup.folder("ours"), written, "x" * size))
 
     def raw() -> float:
-        return floor.rows_per_second(setup.folder("raw"), written, RUNS)
+        rows = [floor.row(number, commit.records[0]) for number, commit in written]
+        return floor.rows_per_second(setup.folder("raw"), rows, RUNS)
 
     mine, theirs = setup.interleave(ours, raw)
     table.add(
@@ -52,7 +54,7 @@ def _compare(setup: Setup, table: Table, size: int) -> None:
     )
 
 
-async def _appends_per_second(folder: Path, written: list[floor.FloorRow], text: str) -> float:
+async def _appends_per_second(folder: Path, written: list[tuple[int, Commit]], text: str) -> float:
     log = SqliteLog.open_to_write(folder / "log.db")
     conversations = [await log.conversation(new_id(), create=True) for _ in range(RUNS)]
     exec_id = new_id()
@@ -61,7 +63,7 @@ async def _appends_per_second(folder: Path, written: list[floor.FloorRow], text:
         for ordinal in range(APPENDS):
             commit = conversations[number].append(Draft(_payload(ordinal, text), exec_id, "bench"))
             await commit
-            written.append(floor.row(number, commit.records[0]))
+            written.append((number, commit))
 
     started = time.perf_counter()
     await asyncio.gather(*(append(number) for number in range(RUNS)))

@@ -3,20 +3,26 @@
 In a page, a fenced block marked `console` is a session: the lines that begin with `$ ` are run in
 bash, in a folder and a data directory of the page's own; what follows each is what it has to print,
 `…` standing for anything. `# exit status N` behind a command says that it ends with another than 0.
-A block under `<!-- file: NAME -->` is a file in that folder.
+A block under `<!-- file: NAME -->` is a file in that folder. `<!-- models: SCRIPT -->`, which no
+reader sees, is what models say on that page, see tests/providers.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
+
+from tests import providers
+from tests.providers.process import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -24,6 +30,9 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 _BLOCK = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.M | re.S
 )
+_MODELS = re.compile(r"^<!-- models:\n(.*?)^-->$", re.M | re.S)
+# Of a machine where there can't be a sandbox.
+_WARNING = re.compile(r"^axtui: warning: .*\n", re.M)
 _STATUS = re.compile(r"\s+# exit status (\d+)$")
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 
@@ -56,9 +65,8 @@ def _pattern(output: str) -> re.Pattern[str]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """As a user has it who has just installed axtui."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AXTUI_")}
-    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "NO_COLOR"):
-        kept.pop(name, None)
+    left_out = re.compile("AXTUI_.*|.*_API_KEY|.*_BASE_URL|XDG_(DATA|CONFIG)_HOME|NO_COLOR")
+    kept = {name: value for name, value in os.environ.items() if not left_out.fullmatch(name)}
     home = tmp_path / "home"
     home.mkdir()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -80,7 +88,8 @@ def _run(command: Command, folder: Path, environment: dict[str, str]) -> None:
     )
     status = done.returncode if done.returncode >= 0 else 128 - done.returncode
     # How wide a column is depends on what is in it.
-    narrow, wanted = (re.sub(" {2,}", "  ", text) for text in (done.stdout, command.output))
+    shown = _WARNING.sub("", done.stdout)
+    narrow, wanted = (re.sub(" {2,}", "  ", text) for text in (shown, command.output))
     if status != command.status or not _pattern(wanted).fullmatch(narrow):
         pytest.fail(f"$ {command.line}\n{done.stdout}[{status}]\nbut shown as\n{command.output}")
 
@@ -90,14 +99,19 @@ def _run(command: Command, folder: Path, environment: dict[str, str]) -> None:
 def test_what_a_page_shows_happens(page: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
-    for block in _BLOCK.finditer(page.read_text()):
-        if block["file"]:
-            (folder / block["file"]).write_text(block["body"])
-        elif block["kind"] == "console":
-            for command in _session(block["body"]):
-                _run(command, folder, environment)
-        elif block["kind"] == "python":
-            compile(block["body"], f"{page}", "exec")
+    text = page.read_text()
+    with ExitStack() as servers:
+        if script := _MODELS.search(text):
+            url = servers.enter_context(serving(json.loads(script[1]), tmp_path))
+            environment |= providers.environment(url)
+        for block in _BLOCK.finditer(text):
+            if block["file"]:
+                (folder / block["file"]).write_text(block["body"])
+            elif block["kind"] == "console":
+                for command in _session(block["body"]):
+                    _run(command, folder, environment)
+            elif block["kind"] == "python":
+                compile(block["body"], f"{page}", "exec")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -24,7 +24,8 @@ ROOMS = {
     "agent": {"model"},
     "runtime.eventlog": {"model", "v1"},
     "runtime": {"model", "v1", "agent"},
-    "client": {"model", "v1", "runtime"},
+    "local": {"model", "v1", "runtime"},
+    "client": {"model", "v1", "runtime", "agent", "local"},
     "cli": {"model", "v1", "client"},
 }
 
@@ -101,6 +102,7 @@ def test_who_writes_an_agent_can_rely_on_its_context() -> None:
         if not name.startswith("_")
     }
     assert methods == {
+        "act": ["tool", "arguments"],
         "agent": ["agent", "input", "config"],
         "approve": ["question", "detail"],
         "ask": ["question", "choices"],
@@ -114,6 +116,7 @@ def test_who_writes_an_agent_can_rely_on_its_context() -> None:
         "sleep": ["seconds"],
         "step": ["function", "args", "name", "effect", "timeout", "retry"],
         "tool": ["tool", "arguments"],
+        "tools": [],
     }
     fields = {"agent_id", "conversation_id", "input", "config", "state", "workspace"}
     assert fields <= set(axtui.agent.Context.__slots__)

@@ -20,7 +20,12 @@ COMMANDS = {
     "prune": "remove old conversations for good",
     "export": "write a conversation to a file",
     "import": "read an exported conversation",
+    "agents": "the agents that there are, and whether each can run",
+    "tools": "the tools that a model would be offered, and what the policy says of each",
+    "skills": "the Agent Skills that there are, and whether some are valid",
+    "actors": "the processes that have worked for this log, and how they are",
     "verify": "check that the log is what was written",
+    "doctor": "check all that runs need, and say what to do where it isn't right",
     "init": "write a commented axtui.yaml, or the skeleton of an agent",
     "completion": "completions for bash, zsh or fish",
 }

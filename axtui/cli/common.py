@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 from axtui.cli.arguments import UsageError
 from axtui.cli.output import OutputFailed, report, write
 from axtui.client import (
+    ActorError,
     ConfigError,
     LeaseHeld,
     LogError,
@@ -29,7 +30,7 @@ from axtui.client import (
 if TYPE_CHECKING:
     from axtui.client import Client
 
-FAILED, USAGE, REFUSED, INTERRUPTED = 1, 2, 4, 130
+FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 4, 5, 130
 _END_SECONDS = 0.3
 
 
@@ -169,15 +170,19 @@ async def _run(command: Any, args: argparse.Namespace) -> int:
 @contextlib.asynccontextmanager
 async def connected(args: argparse.Namespace) -> AsyncIterator[Client]:
     """The client that the options and the environment say, closed at the end."""
-    try:
-        folder = Path.cwd()
-    except OSError:
-        raise UsageError("the current folder is gone", "change into another") from None
-    client = connect(load_config(args.config, args.data_dir, os.environ, folder))
+    client = connect(load_config(args.config, args.data_dir, os.environ, current_folder()))
     try:
         yield client
     finally:
         await client.close()
+
+
+def current_folder() -> Path:
+    """The folder that axtui was started in. Raises UsageError if there is none any more."""
+    try:
+        return Path.cwd()
+    except OSError:
+        raise UsageError("the current folder is gone", "change into another") from None
 
 
 class Told(NamedTuple):
@@ -205,6 +210,8 @@ def explain(error: Exception) -> Told | None:
             return Told("taken", str(error), error.hint, REFUSED)
         case LeaseHeld():
             return Told("held", str(error), error.hint, REFUSED)
+        case ActorError():
+            return Told(error.code, str(error), "`axtui doctor` looks for why", UNREACHABLE)
         case LogError():
             return Told("log", str(error), error.hint, FAILED)
         case OSError():

@@ -62,6 +62,7 @@ class Follower:
         async for page in self._client.watch(self._id, self.state.seq):
             for item in page:
                 await self._take(item)
+            self._warn()
             if self.state.seq < head:
                 continue
             now = status(self.state)
@@ -80,6 +81,11 @@ class Follower:
         while page := await self._client.read(self._id, after=self.state.seq):
             for record in page:
                 await self._take(record)
+        self._warn()
+
+    def _warn(self) -> None:
+        if warning := self._client.take_warning():
+            self._renderer.warning(warning)
 
     async def _take(self, item: Record | Delta) -> None:
         if isinstance(item, Delta):

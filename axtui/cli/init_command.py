@@ -13,13 +13,27 @@ from axtui.cli.output import print_json, print_text
 # What the skeleton itself uses.
 _TAKEN = frozenset({"agent", "axtui", "look_up"})
 _CONFIG = """\
-# What axtui is set up with. Everything here is optional; what is commented out is the default.
-# ${NAME} and ${NAME:-default} are filled from the environment.
+# What axtui is set up with. All of it is optional; what is commented out is the default, or an
+# example. ${NAME} and ${NAME:-default} are filled from the environment. `axtui doctor` checks it.
 
-# Where the log is. A relative name counts from this file's folder.
-#eventlog:
-#  sqlite:
-#    filename: log.db
+# Models. Keys are only ever read from the environment: GEMINI_API_KEY, ANTHROPIC_API_KEY,
+# OPENAI_API_KEY; the first one that is set chooses the model where nothing else does.
+#models:
+#  default: anthropic:claude-sonnet-5-5
+#  # Other servers: openai stands for all that offer chat completions, such as vLLM or llama.cpp.
+#  providers:
+#    local:
+#      kind: openai                # or anthropic, gemini
+#      base_url: http://127.0.0.1:8080/v1
+#      key_env: LOCAL_KEY          # the variable that holds its key, if it needs one
+
+# The agents that work with a model, planner and coding.
+#planner:
+#  model: anthropic:claude-sonnet-5-5   # else models.default
+#  system_prompt: "You tidy up folders, and tell what you did."   # in place of the agent's own
+#  max_steps: 200                  # turns of the model before you are asked whether to go on
+#  timeout: 10m                    # of one call of the model
+#  history_chars: 600000           # a longer history is summed up
 
 # Agents of your own, beside the built-in ones. `axtui init agent NAME` writes a skeleton.
 #agents:
@@ -28,14 +42,52 @@ _CONFIG = """\
 #    description: greets
 #    timeout: 10m                  # of running time; waiting for a person doesn't count
 
+# Servers of tools, which speak MCP. Agents call a tool by SERVER.TOOL. `axtui tools` lists them.
+#tools:
+#  time:
+#    command: [mcp-server-time]    # a program, or else `url: "https://…/mcp"`
+#    env: {EXAMPLE: "text"}        # beside PATH, HOME and the like; a url has `headers` instead
+#    approve: {"get_*": allow}     # allow, ask or deny, by the names that the server has
+#    readonly: ["get_*"]           # which tools are so; without it, those the server says are
+#    idempotent: ["convert_*"]     # likewise
+#    timeout: 1m                   # of one call
+
+# Where Agent Skills are, beside .axtui/skills and .agents/skills here and in your home folder.
+#skills:
+#  paths: ["skills"]
+
+# Where commands are run, those of a model and those of the agent shell.
+#environment:
+#  sandbox: auto                   # bubblewrap where it works; bubblewrap: only so; none
+#  network: false
+#  workspace: ~/work               # else the folder axtui is started in
+#  env: [EDITOR]                   # variables that commands get beside PATH, HOME, LANG and such
+#  readable: [~/.cargo]            # folders that they may read beside the system's
+#  # Of one command; of output, what is kept.
+#  limits: {time: 10m, output: 1MiB, processes: 512, memory: 4GiB, file_size: 1GiB}
+
 #policy:
-#  # For tools and steps by name: allow, ask or deny. The first pattern that fits holds.
+#  # allow, ask or deny, by AGENT/TOOL(ARGUMENT), each part a glob, and only TOOL needed. The first
+#  # that fits holds, those of tools.NAME.approve before these. Where none does, what a model
+#  # chose asks, unless the tool is readonly.
 #  approve:
-#    "publish*": ask
+#    "shell(git status*)": allow
+#    "coding/*_file": allow
+#    "drop_*": deny
 #  # What a run may use before it asks for more.
 #  budget:
 #    steps: 10000
 #    seconds: 24h
+#    tokens: 2000000               # read and written by models; no limit if left out
+#    cost_usd: 5                   # by list prices; no limit if left out
+#  # Environment variables whose values are redacted wherever they turn up. This takes the place of
+#  # the default: *API_KEY, *TOKEN, *SECRET*, *PASSWORD* and the like.
+#  redact: ["*TOKEN", "DATABASE_URL"]
+
+# Where the log is. A relative name counts from this file's folder.
+#eventlog:
+#  sqlite:
+#    filename: log.db
 """
 _AGENT = '''\
 """An agent for axtui."""

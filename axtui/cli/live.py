@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.live import Live
@@ -11,7 +14,7 @@ from rich.text import Text
 
 from axtui.cli.output import colored, printable
 from axtui.cli.render import TextRenderer
-from axtui.cli.story import describe
+from axtui.cli.story import Line, describe
 from axtui.cli.theme import load_styles
 from axtui.cli.words import count, took
 from axtui.client import Delta
@@ -20,9 +23,19 @@ from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
 _SHOWN_STEPS = 6
-_KEPT_CHARS = 400
+# Of what models are saying, by all of them together.
+_SHOWN_LINES = 8
+_KEPT_CHARS = 2000
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MARKS = {"step.completed": ("✓ ", "completed"), "step.failed": ("✗ ", "failed")}
+
+
+@dataclass
+class _Stream:
+    """What an attempt of a step has put out so far, the end of it, by channel."""
+
+    attempt: int
+    channels: dict[str, str] = field(default_factory=dict)
 
 
 class LiveRenderer(TextRenderer):
@@ -36,7 +49,7 @@ class LiveRenderer(TextRenderer):
         )
         self._live: Live | None = None
         self._asking = False
-        self._streams: dict[str, str] = {}
+        self._streams: dict[str, _Stream] = {}
 
     def event(self, event: pb.Event, state: st.State) -> None:
         """A message, or a step that ended."""
@@ -53,9 +66,13 @@ class LiveRenderer(TextRenderer):
             )
 
     def delta(self, delta: Delta) -> None:
-        """The last line of what a step has put out so far."""
-        text = self._streams.get(delta.step, "") + delta.text
-        self._streams[delta.step] = text[-_KEPT_CHARS:]
+        """What a step puts out, until it has ended."""
+        stream = self._streams.get(delta.step)
+        if stream is None or stream.attempt < delta.attempt:
+            stream = self._streams[delta.step] = _Stream(delta.attempt)
+        if stream.attempt == delta.attempt:
+            text = stream.channels.get(delta.channel, "") + delta.text
+            stream.channels[delta.channel] = text[-_KEPT_CHARS:]
 
     def progress(self, state: st.State) -> None:
         """What is going on, and for how long."""
@@ -68,22 +85,42 @@ class LiveRenderer(TextRenderer):
         self._live.update(self._picture(state), refresh=True)
 
     def _picture(self, state: st.State) -> Text:
+        # Something may come late, of a step that has ended.
+        self._streams = {k: s for k, s in self._streams.items() if k in state.open_steps}
         now = time.time_ns() // 1000
         frame = _FRAMES[int(time.monotonic() * 8) % len(_FRAMES)]
         steps = sorted(state.open_steps.values(), key=lambda step: step.started_seq)
         leaves = [step for step in steps if step.type != "agent"]
         quiet = self._styles["quiet"]
         picture = Text(no_wrap=True, overflow="ellipsis")
-        for step in leaves[:_SHOWN_STEPS]:
+        shown = leaves[:_SHOWN_STEPS]
+        saying = sum(step.type == "model" for step in shown)
+        for step in shown:
             picture.append(f"{frame} ", self._styles["activity"])
             picture.append(_step_line(step, now))
-            stream = self._streams.get(step.key, "").rstrip("\n").rpartition("\n")[2]
-            picture.append(f"  {printable(stream)}\n" if stream else "\n", quiet)
+            channels = self._streams[step.key].channels if step.key in self._streams else {}
+            if step.type == "model":
+                picture.append_text(self._saying(channels, _SHOWN_LINES // saying))
+            else:
+                last = channels.get("output", "").rstrip("\n").rpartition("\n")[2]
+                picture.append(f"  {printable(last)}\n" if last else "\n", quiet)
         if len(leaves) > _SHOWN_STEPS:
             picture.append(f"  and {len(leaves) - _SHOWN_STEPS} more\n", quiet)
         total = took(now - state.run.started_us)
         picture.append(f"{state.run.agent} {total}, {count(state.run.steps, 'step')}", quiet)
         return picture
+
+    def _saying(self, channels: Mapping[str, str], lines: int) -> Text:
+        """The last lines of what a model says or, before that, thinks."""
+        text, thought = channels.get("text", ""), channels.get("thought", "")
+        said = Text("  Thinking\n" if thought and not text else "\n")
+        words = Text(printable(text or thought).strip("\n"))
+        if not words:
+            return said
+        for line in words.wrap(self._console, max(1, self._console.width - 2))[-lines:]:
+            said.append("  ").append_text(line).append("\n")
+        said.stylize("" if text else self._styles["quiet"])
+        return said
 
     def pause(self) -> None:
         """Take what is going on off the screen."""
@@ -91,6 +128,17 @@ class LiveRenderer(TextRenderer):
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def details(self, lines: Sequence[Line]) -> None:
+        """What is asked about, what would change in files in color."""
+        if not sys.stderr.isatty():
+            super().details(lines)
+            return
+        console = Console(
+            stderr=True, no_color=self._console.no_color, highlight=False, soft_wrap=True
+        )
+        for line in lines:
+            console.print(Text(f"  {printable(line.text)}", self._styles.get(line.style, "")))
 
     async def ask(self, question: st.Question) -> tuple[str, str] | None:
         """Ask with nothing moving below."""
@@ -105,6 +153,7 @@ class LiveRenderer(TextRenderer):
 def _step_line(step: st.Step, now_us: int) -> str:
     again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
     waits = " waits to try again" if step.state == "retrying" else ""
-    about = f" {step.preview}" if step.preview not in ("", "[]", "{}", "null") else ""
+    plain = step.type == "model" or step.preview in ("", "[]", "{}", "null")
+    about = "" if plain else f" {step.preview}"
     time = took(now_us - step.started_us)
     return printable(f"{step.actor}: {step.name}{about}{again}{waits} {time}")

@@ -62,10 +62,12 @@ def say(text: str) -> None:
         drop(sys.stderr)
 
 
-def report(code: str, message: str, hint: str = "", *, as_json: bool = False) -> None:
+def report(
+    code: str, message: str, hint: str = "", *, kind: str = "error", as_json: bool = False
+) -> None:
     """Tell of an error on standard error."""
     if as_json:
-        entry = {"kind": "error", "code": code, "message": message, "hint": hint}
+        entry = {"kind": kind, "code": code, "message": message, "hint": hint}
         say(_json(entry, sys.stderr.encoding))
     else:
         say(f"axtui: {message}" + "".join(f"\n  {line}" for line in hint.splitlines()))

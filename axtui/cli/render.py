@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from axtui.cli.output import is_terminal, print_json, print_text, say
+from axtui.cli.output import is_terminal, print_json, print_text, report, say
 from axtui.cli.prompt import read_line
-from axtui.cli.story import describe, ending, said
+from axtui.cli.story import Line, about, describe, ending, said
 from axtui.client import Delta
 from axtui.model.codec import event_to_json, load_json
-from axtui.model.events import text_of
 from axtui.model.fold import status
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
@@ -31,6 +31,7 @@ class Renderer(Protocol):
     def delta(self, delta: Delta) -> None: ...
     def progress(self, state: st.State) -> None: ...
     def note(self, text: str) -> None: ...
+    def warning(self, text: str) -> None: ...
     def pause(self) -> None: ...
     def end(self, state: st.State, output: str) -> None: ...
     async def ask(self, question: st.Question) -> tuple[str, str] | None: ...
@@ -65,7 +66,7 @@ class JsonRenderer:
         data = {
             "step": delta.step,
             "attempt": delta.attempt,
-            "channel": "output",
+            "channel": delta.channel,
             "offset": delta.offset,
             "text": delta.text,
         }
@@ -85,6 +86,10 @@ class JsonRenderer:
     def note(self, text: str) -> None:
         """Nothing but JSON is told."""
 
+    def warning(self, text: str) -> None:
+        """On standard error, as errors are."""
+        report("sandbox", text, kind="warning", as_json=True)
+
     def pause(self) -> None:
         """Nothing is drawn that would have to go."""
 
@@ -98,8 +103,11 @@ class JsonRenderer:
             "state": status(state),
             "last_seq": state.seq,
             "output": load_json(output),
-            # No model has been asked yet that could have used any.
-            "usage": {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0},
+            "usage": {
+                "input_tokens": run.usage.input_tokens,
+                "output_tokens": run.usage.output_tokens,
+                "cost_usd": None if run.usage.unpriced_calls else run.usage.cost_nusd / 1e9,
+            },
         }
         if run.error.code:
             result["error"] = {"code": run.error.code, "message": run.error.message}
@@ -144,6 +152,10 @@ class TextRenderer:
         """A word beside the output."""
         say(text)
 
+    def warning(self, text: str) -> None:
+        """What a person should know of."""
+        self.note(f"axtui: warning: {text}")
+
     def pause(self) -> None:
         """Nothing is drawn that would have to go."""
 
@@ -153,12 +165,15 @@ class TextRenderer:
             self.note(line)
         print_text(f"seq={state.seq}")
 
+    def details(self, lines: Sequence[Line]) -> None:
+        """What is asked about."""
+        for line in lines:
+            say(f"  {line.text}")
+
     async def ask(self, question: st.Question) -> tuple[str, str] | None:
         """The answer of the person at the terminal, asked until it is one; None if he leaves."""
         say(question.question)
-        detail = text_of(question.detail)
-        if detail not in ("null", "[]") and detail not in question.question:
-            say(f"  {detail}")
+        self.details(about(question))
         choices = list(question.choices)
         while True:
             answer = await read_line(f"[{'/'.join(choices)}] " if choices else "> ")

@@ -6,9 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import checkpoint, name
+from axtui.cli.follow import whole
 from axtui.cli.output import print_json, print_text
 from axtui.cli.story import ending, summary
-from axtui.cli.words import clock, count
+from axtui.cli.words import clock, count, used
 from axtui.model.codec import message_to_json
 from axtui.model.events import text_of
 from axtui.model.fold import is_open, status
@@ -31,6 +32,10 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     """Print the state."""
     listed, seq = await checkpoint(client, args.checkpoint)
     state = await client.state(listed.summary.id, seq)
+    for question in state.questions.values():
+        for data in (question.detail, question.diff):
+            if data.HasField("blob"):
+                data.text = await whole(client, data)
     if args.output == "json":
         print_json({**message_to_json(state), "status": status(state)})
         return 0
@@ -78,6 +83,10 @@ def _run_facts(state: st.State) -> list[tuple[str, str]]:
         ("steps", f"{totals.steps:,} in {count(totals.runs, 'run')}{failed}"),
         ("workspace", run.workspace),
     ]
+    if run.HasField("usage"):
+        facts.append(("models", used(run.usage)))
+    if totals.HasField("usage") and totals.runs > 1:
+        facts.append(("in all runs", used(totals.usage)))
     if run.error.message:
         facts.append(("error", f"{run.error.code}: {run.error.message}"))
     return facts

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from axtui.cli.control import quoted, resume_command
-from axtui.cli.words import took
+from axtui.cli.words import took, used
+from axtui.model.codec import dump_json, load_json
 from axtui.model.events import text_of
 from axtui.model.fold import status
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
+_DIFF = {"+": "added", "-": "removed", "@": "place"}
 _NEXT = {"retry": ", is tried again", "decide": ", nobody knows its effect"}
 
 
@@ -40,7 +44,10 @@ def _step(event: pb.Event) -> str:
             arguments = text_of(started.arguments)[:100]
             return f"{started.key} {event.actor}: {started.name}{again} {arguments}"
         case "step.completed":
-            return f"{event.step_completed.key} {text_of(event.step_completed.result)[:120]}"
+            completed = event.step_completed
+            result = "skipped" if completed.skipped else text_of(completed.result)[:120]
+            usage = f" ({used(completed.usage)})" if completed.HasField("usage") else ""
+            return f"{completed.key} {result}{usage}"
         case "step.failed":
             failed = event.step_failed
             return f"{failed.key} {failed.error.message}{_NEXT.get(failed.next, '')}"
@@ -77,6 +84,17 @@ def _other(event: pb.Event) -> str:
             return _with(f"from {forked.source_id}:{forked.source_seq}", "", event.principal)
         case "conversation.deleted":
             return _with("", event.conversation_deleted.reason, event.principal)
+        case "conversation.purged":
+            return _with(event.conversation_purged.conversation_id, "", event.principal)
+        case "note":
+            return event.note.text or event.note.patch
+        case "actor.started":
+            started = event.actor_started
+            return f"{started.actor}, pid {started.pid}"
+        case "actor.stopped":
+            return f"{event.actor_stopped.actor}: {event.actor_stopped.reason}"
+        case "actor.failed":
+            return f"{event.actor_failed.actor}: {event.actor_failed.reason}"
     return ""
 
 
@@ -108,8 +126,46 @@ def _waiting(state: st.State) -> list[str]:
     lines = []
     for question in sorted(state.questions.values(), key=lambda asked: asked.seq):
         lines.append(f"axtui: the run waits: {question.question}")
+        lines += [f"  {line.text}" for line in about(question)]
         lines += [f"  {line}" for line in answers(state.conversation_id, question)]
     return [*lines, "then", f"  {resume_command(state.conversation_id)}"]
+
+
+class Line(NamedTuple):
+    """A line of text, and what a theme calls what it is."""
+
+    text: str
+    style: str = ""
+
+
+def about(question: st.Question) -> list[Line]:
+    """All that is asked about, as far as the question itself doesn't say it."""
+    lines = []
+    detail = text_of(question.detail)
+    if detail not in ("", "null", "[]", "{}") and detail not in question.question:
+        lines += [Line(text) for text in _spelled_out(detail)]
+    lines += [Line(text, _DIFF.get(text[:1], "")) for text in text_of(question.diff).splitlines()]
+    if question.detail.HasField("blob") or question.diff.HasField("blob"):
+        lines.append(Line("… `axtui show` has the whole of it"))
+    if question.rule:
+        lines.append(Line(f"asked because: {question.rule}"))
+    return lines
+
+
+def _spelled_out(detail: str) -> list[str]:
+    """JSON values as a person reads them best: a line each, and texts as they are."""
+    try:
+        values = load_json(detail)
+    except ValueError:
+        # Only the beginning of what is kept elsewhere.
+        return detail.splitlines()
+    if not isinstance(values, dict):
+        return [detail]
+    lines = []
+    for name, value in values.items():
+        first, *rest = (value if isinstance(value, str) else dump_json(value)).splitlines() or [""]
+        lines += [f"{name}: {first}", *(f"  {line}" for line in rest)]
+    return lines
 
 
 def answers(conversation_id: str, question: st.Question) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from axtui.v1 import event_pb2 as pb
+
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -41,6 +43,15 @@ def ago(time_us: int, now_us: int) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def used(usage: pb.Usage) -> str:
+    """What model calls used."""
+    tokens = f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
+    if not usage.cost_nusd and usage.unpriced_calls:
+        return f"{tokens}, price unknown"
+    unpriced = f" and {count(usage.unpriced_calls, 'call')} of unknown price"
+    return f"{tokens}, ${usage.cost_nusd / 1e9:.4f}{unpriced if usage.unpriced_calls else ''}"
 
 
 def size_text(size: int) -> str:

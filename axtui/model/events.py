@@ -28,6 +28,9 @@ Payload: TypeAlias = (
     | pb.ConversationForked
     | pb.ConversationDeleted
     | pb.ConversationPurged
+    | pb.ActorStarted
+    | pb.ActorStopped
+    | pb.ActorFailed
 )
 
 _FIELDS = [field.name for field in pb.Event.DESCRIPTOR.oneofs_by_name["payload"].fields]
@@ -37,6 +40,7 @@ PAYLOAD_TYPES: dict[str, type[Any]] = {
 }
 _FIELD_OF_TYPE = {cls: kind.replace(".", "_") for kind, cls in PAYLOAD_TYPES.items()}
 TERMINAL_KINDS = frozenset({"run.completed", "run.failed", "run.canceled"})
+STEP_KINDS = frozenset(kind for kind in PAYLOAD_TYPES if kind.startswith("step."))
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from axtui.model.events import PAYLOAD_TYPES, message_text, text_of
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 TERMINAL = frozenset({"completed", "failed", "canceled"})
 
 MAX_OPEN_STEPS = 4096
@@ -25,6 +25,8 @@ EXCERPT_CHARS = 400
 TITLE_CHARS = 80
 PREVIEW_CHARS = 60
 MAX_INT = 2**63 - 1
+# What a budget question is about, and the field that a grant raises.
+_LIMITS = {"steps": "steps", "seconds": "active_us", "tokens": "tokens", "cost_usd": "cost_nusd"}
 
 
 def fold(events: Iterable[pb.Event], state: st.State | None = None) -> st.State:
@@ -39,20 +41,20 @@ def fold(events: Iterable[pb.Event], state: st.State | None = None) -> st.State:
 
 def apply(state: st.State, event: pb.Event) -> None:
     """Take one event into `state`, in place."""
-    run = state.run
-    if run.state == "running" and event.kind != "run.resumed" and not is_waiting(state):
-        run.active_us = _sum(run.active_us, max(0, event.time_us - state.time_us))
+    run, kind, time_us = state.run, event.kind, event.time_us
+    if run.state == "running" and kind != "run.resumed" and not is_waiting(state):
+        run.active_us = min(MAX_INT, run.active_us + max(0, time_us - state.time_us))
     state.seq = event.seq
-    state.time_us = event.time_us
+    state.time_us = time_us
     if not state.created_us:
-        state.created_us = event.time_us
+        state.created_us = time_us
         state.conversation_id = event.conversation_id
     if event.actor:
         _count_actor(state, event)
-    handler = _HANDLERS.get(event.kind)
+    handler = _HANDLERS.get(kind)
     if handler is not None:
         handler(state, event)
-    elif event.kind not in PAYLOAD_TYPES:
+    elif kind not in PAYLOAD_TYPES:
         state.totals.unknown_events += 1
 
 
@@ -67,8 +69,7 @@ def is_waiting(state: st.State) -> bool:
         return False
     asked_about = {question.key for question in state.questions.values()}
     return all(
-        step.state == "unknown" or step.type == "agent" or step.key in asked_about
-        for step in state.open_steps.values()
+        step.type == "agent" or step.key in asked_about for step in state.open_steps.values()
     )
 
 
@@ -82,12 +83,13 @@ def status(state: st.State) -> str:
 
 
 def _count_actor(state: st.State, event: pb.Event) -> None:
-    if event.actor not in state.actors:
-        if len(state.actors) >= MAX_ACTORS:
+    actors, name = state.actors, event.actor
+    if name not in actors:
+        if len(actors) >= MAX_ACTORS:
             state.totals.other_actor_events += 1
             return
-        state.actors[event.actor].first_seq = event.seq
-    actor = state.actors[event.actor]
+        actors[name].first_seq = event.seq
+    actor = actors[name]
     actor.last_seq = event.seq
     actor.events += 1
 
@@ -177,25 +179,27 @@ def _message(state: st.State, event: pb.Event) -> None:
 
 
 def _begin(state: st.State) -> None:
-    if state.run.state == "pending":
-        state.run.state = "running"
+    run = state.run
+    if run.state == "pending":
+        run.state = "running"
 
 
 def _step_started(state: st.State, event: pb.Event) -> None:
     _begin(state)
-    started = event.step_started
-    if started.attempt <= 1:
+    started, steps = event.step_started, state.open_steps
+    key, attempt = started.key, started.attempt
+    if attempt <= 1:
         state.run.steps += 1
         state.totals.steps += 1
-    if started.key not in state.open_steps and len(state.open_steps) >= MAX_OPEN_STEPS:
+    if key not in steps and len(steps) >= MAX_OPEN_STEPS:
         return
-    step = state.open_steps[started.key]
+    step = steps[key]
     step.Clear()
-    step.key = started.key
+    step.key = key
     step.type = started.type
     step.name = started.name
     step.actor = event.actor
-    step.attempt = started.attempt
+    step.attempt = attempt
     step.effect = started.effect
     step.started_seq = event.seq
     step.started_us = event.time_us
@@ -206,7 +210,22 @@ def _step_started(state: st.State, event: pb.Event) -> None:
 
 def _step_completed(state: st.State, event: pb.Event) -> None:
     _begin(state)
-    state.open_steps.pop(event.step_completed.key, None)
+    completed = event.step_completed
+    _close(state, completed.key)
+    if completed.HasField("usage"):
+        for total in (state.run.usage, state.totals.usage):
+            _add_usage(total, completed.usage)
+
+
+def _add_usage(total: pb.Usage, usage: pb.Usage) -> None:
+    for field, value in usage.ListFields():
+        setattr(total, field.name, _sum(getattr(total, field.name), value))
+
+
+def _close(state: st.State, key: str) -> None:
+    steps = state.open_steps
+    if key in steps:
+        del steps[key]
 
 
 def _step_failed(state: st.State, event: pb.Event) -> None:
@@ -214,7 +233,7 @@ def _step_failed(state: st.State, event: pb.Event) -> None:
     failed = event.step_failed
     state.totals.failed_steps += 1
     if failed.next not in ("retry", "decide"):
-        state.open_steps.pop(failed.key, None)
+        _close(state, failed.key)
     elif failed.key in state.open_steps:
         step = state.open_steps[failed.key]
         step.state = "retrying" if failed.next == "retry" else "unknown"
@@ -240,6 +259,8 @@ def _approval_requested(state: st.State, event: pb.Event) -> None:
             seq=event.seq,
             time_us=event.time_us,
             actor=event.actor,
+            rule=asked.rule,
+            diff=asked.diff if asked.HasField("diff") else None,
         )
     )
 
@@ -256,10 +277,8 @@ def _approval_answered(state: st.State, event: pb.Event) -> None:
 
 
 def _grant(run: st.Run, limit: str) -> None:
-    if limit == "steps":
-        run.limits.steps = _sum(run.limits.steps, run.allowance.steps)
-    else:
-        run.limits.active_us = _sum(run.limits.active_us, run.allowance.active_us)
+    name = _LIMITS.get(limit, "active_us")
+    setattr(run.limits, name, _sum(getattr(run.limits, name), getattr(run.allowance, name)))
 
 
 def _sum(one: int, other: int) -> int:

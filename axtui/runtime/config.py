@@ -1,110 +1,37 @@
-"""What a configuration holds, and what it is when nobody wrote one.
+"""What a configuration holds, and what it is when nobody wrote one."""
 
-Start-up without a file has to be instant, so nothing here imports pydantic: the classes only carry
-what pydantic needs to check a file against them.
-"""
-
-import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-Verdict = Literal["allow", "ask", "deny"]
+from axtui.runtime.config_values import (
+    AbsoluteFolder,
+    AgentId,
+    Characters,
+    Dollars,
+    FilePath,
+    FolderPath,
+    ModelName,
+    OutputSize,
+    Processes,
+    PythonName,
+    Seconds,
+    ServerName,
+    Size,
+    Steps,
+    Tokens,
+    Url,
+    VariableGlob,
+    VariableName,
+    Verdict,
+)
 
-MAX_SECONDS = 36_500 * 86_400.0
-MAX_STEPS = 1_000_000_000
-MAX_AGENT_ID = 128
-
-_NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
-_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_DURATION = re.compile("".join(f"(?:{_NUMBER}{unit})?" for unit in _UNITS))
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in a duration: a plain number of them ("90", "0.5"), or amounts with the units
-    d, h, m, s and ms, the largest first ("1h30m", "250ms"). Zero is a duration.
-
-    Raises ValueError, whose message can be shown, for anything else and beyond `MAX_SECONDS`.
-    """
-    if re.fullmatch(_NUMBER, text):
-        seconds = float(text)
-    elif text and (match := _DURATION.fullmatch(text)):
-        amounts = zip(match.groups(default="0"), _UNITS.values(), strict=True)
-        seconds = sum(float(amount) * unit for amount, unit in amounts)
-    else:
-        raise ValueError(f"{text!r} is not a duration; write it like 90s, 5m, 1h30m or 250ms")
-    if seconds > MAX_SECONDS:
-        raise ValueError(f"{text!r} is too long; a duration is at most {MAX_SECONDS:.0f}s")
-    return seconds
-
-
-@dataclass(frozen=True)
-class _Check:
-    """How pydantic reads a field: `read` turns what the file says into its value or raises
-    ValueError, and `expected` tells the author of the file what belongs there.
-    """
-
-    expected: str
-    read: Callable[[Any], object]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(self._checked)
-
-    def _checked(self, value: Any) -> object:
-        # The value may be a secret from the environment, so the reader's own words are dropped.
-        try:
-            return self.read(value)
-        except ValueError:
-            raise ValueError(self.expected) from None
-
-
-def _seconds(value: Any) -> float:
-    seconds = parse_duration(str(value))
-    if not seconds:
-        raise ValueError
-    return seconds
-
-
-def _steps(value: Any) -> int:
-    steps = int(str(value))
-    if not 1 <= steps <= MAX_STEPS:
-        raise ValueError
-    return steps
-
-
-def _agent_id(value: Any) -> str:
-    if not isinstance(value, str) or value.split() != [value] or not value.isprintable():
-        raise ValueError
-    if len(value) > MAX_AGENT_ID:
-        raise ValueError
-    return value
-
-
-def _reference(value: Any) -> str:
-    module, _, name = str(value).partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-        raise ValueError
-    return str(value)
-
-
-def _file_path(value: Any) -> str:
-    path = os.path.expanduser(value) if isinstance(value, str) else ""
-    if not path or path.startswith("~") or "\0" in path:
-        raise ValueError
-    return path
-
-
-Seconds = Annotated[
-    float, _Check("a number of seconds above zero or a duration such as '90s' or '1h30m'", _seconds)
-]
-Steps = Annotated[int, _Check(f"a whole number from 1 to {MAX_STEPS}", _steps)]
-AgentId = Annotated[str, _Check(f"text without spaces, 1 to {MAX_AGENT_ID} characters", _agent_id)]
-PythonName = Annotated[str, _Check("text of the form 'module:object'", _reference)]
-FilePath = Annotated[str, _Check("the path of a file", _file_path)]
+SECRET_VARIABLES = (
+    *("*API_KEY", "*APIKEY", "*ACCESS_KEY", "*PRIVATE_KEY*", "*SECRET*", "*TOKEN"),
+    *("*PASSWORD*", "*PASSWD", "*PASSPHRASE*", "*CREDENTIALS"),
+)
 
 
 class _Section:
@@ -126,6 +53,35 @@ class EventLog(_Section):
 
 
 @dataclass(frozen=True)
+class ModelProvider(_Section):
+    """Where models are called. `kind` is what is spoken there, `openai` meaning the chat
+    completions that most servers offer; `key_env` names the variable that holds the key, None
+    meaning that none is needed. Of a provider that is built in, what is None stays as it is.
+    """
+
+    kind: Literal["openai", "anthropic", "gemini"] | None = None
+    base_url: Url | None = None
+    key_env: VariableName | None = None
+
+
+@dataclass(frozen=True)
+class Models(_Section):
+    """Which models can be called. `default`, as "provider:model", is the one that is used where
+    nobody names one; None leaves the choice to the keys that are there.
+    """
+
+    default: ModelName | None = None
+    providers: Mapping[str, ModelProvider] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skills(_Section):
+    """`paths`: folders with skills in them, before the usual ones; `~` already expanded."""
+
+    paths: tuple[FolderPath, ...] = ()
+
+
+@dataclass(frozen=True)
 class Agent(_Section):
     """An agent that `--agent` can name. `python` is what to import, as "module:object"; it runs in
     a process of its own, or `inline`, in that of the controller. `timeout` is in seconds, None
@@ -140,21 +96,117 @@ class Agent(_Section):
 
 
 @dataclass(frozen=True)
+class OAuth(_Section):
+    """Client credentials for the `url` of a tool server. The secret is the value of the variable
+    `client_secret_env`, and `issuer` is the one authorization server that is told it.
+    """
+
+    client_id: str
+    client_secret_env: str
+    issuer: str
+    scope: str | None = None
+
+
+@dataclass(frozen=True)
+class ToolServer(_Section):
+    """A server of tools: a `command` that speaks MCP over its input and output, or a `url`.
+
+    A relative `cwd` counts from the workspace. All patterns are globs over the names that the
+    server gives its tools. `approve` gives the verdict for each, in the file's order; `readonly`
+    and `idempotent` are the tools that are so, and where they are given the server's own hints
+    don't count. `timeout` is of one call, in seconds; `max_output` of one result's text, in
+    characters.
+    """
+
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: FilePath | None = None
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    oauth: OAuth | None = None
+    approve: Mapping[str, Verdict] = field(default_factory=dict)
+    readonly: tuple[str, ...] | None = None
+    idempotent: tuple[str, ...] | None = None
+    timeout: Seconds | None = None
+    max_output: Characters = 1 << 20
+
+    def __post_init__(self) -> None:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("either 'command' or 'url'")
+        if self.command and (self.headers or self.oauth):
+            raise ValueError("'headers' and 'oauth' only beside 'url'")
+        if self.url and (self.env or self.cwd):
+            raise ValueError("'env' and 'cwd' only beside 'command'")
+        if self.url and not re.match("https?://[^/]", self.url):
+            raise ValueError("a 'url' that begins with http:// or https://")
+
+
+@dataclass(frozen=True)
+class Planner(_Section):
+    """How the agents that ask a model by themselves are set up. `model` is "provider:model",
+    `timeout` is of one call of it, `max_steps` are its turns before a person is asked whether to
+    go on, and `history_chars` how long the history gets before its older part is summed up; where
+    nothing is said, what the agent thinks right.
+    """
+
+    model: str | None = None
+    system_prompt: str | None = None
+    max_steps: Steps | None = None
+    timeout: Seconds | None = None
+    history_chars: Steps | None = None
+
+
+@dataclass(frozen=True)
+class Limits(_Section):
+    """What one command may use: seconds, bytes of output that are kept, processes and threads at a
+    time, bytes of memory and of a file that it writes.
+    """
+
+    time: Seconds = 600.0
+    output: OutputSize = 1 << 20
+    processes: Processes = 512
+    memory: Size = 4 << 30
+    file_size: Size = 1 << 30
+
+
+@dataclass(frozen=True)
+class Environment(_Section):
+    """Where commands are run. Commands of a run work in its `workspace`: this one, else the folder
+    that axtui was started in. `env` names variables that they get beside a few harmless ones,
+    `readable` folders that they may read beside the system's.
+    """
+
+    sandbox: Literal["auto", "bubblewrap", "none"] = "auto"
+    network: bool = False
+    workspace: AbsoluteFolder | None = None
+    env: tuple[VariableName, ...] = ()
+    readable: tuple[AbsoluteFolder, ...] = ()
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
 class Budget(_Section):
     """What one run may use before it waits for a person to grant more. `seconds` counts only
-    while the run is running.
+    while the run is running; `tokens` are those that models read and write, `cost_usd` is by list
+    prices, and 0 is no limit for both.
     """
 
     steps: Steps = 10_000
     seconds: Seconds = 86_400.0
+    tokens: Tokens = 0
+    cost_usd: Dollars = 0.0
 
 
 @dataclass(frozen=True)
 class Policy(_Section):
-    """`approve` gives the verdict for each glob over tool and step names, in the file's order."""
+    """`approve` gives the verdict for each glob over tool and step names, in the file's order.
+    `redact` has globs over the names of environment variables, in any case: their values are
+    shown nowhere.
+    """
 
     approve: Mapping[str, Verdict] = field(default_factory=dict)
     budget: Budget = Budget()
+    redact: tuple[VariableGlob, ...] = SECRET_VARIABLES
 
 
 @dataclass(frozen=True)
@@ -162,7 +214,12 @@ class Settings(_Section):
     """All that a file can say."""
 
     eventlog: EventLog = EventLog()
+    planner: Planner = Planner()
+    models: Models = Models()
     agents: tuple[Agent, ...] = ()
+    tools: Mapping[ServerName, ToolServer] = field(default_factory=dict)
+    skills: Skills = Skills()
+    environment: Environment = Environment()
     policy: Policy = Policy()
 
 
@@ -181,6 +238,19 @@ class Config(Settings):
     def log_path(self) -> Path:
         """The file of the SQLite log; a relative name counts from the folder of `path`."""
         filename = self.eventlog.sqlite.filename
-        if filename is None:
-            return self.data_dir / "log.db"
-        return (self.path.parent if self.path else self.data_dir) / filename
+        return self.data_dir / "log.db" if filename is None else self._base / filename
+
+    @property
+    def skill_paths(self) -> list[Path]:
+        """The folders of `skills.paths`; a relative one counts from the folder of `path`."""
+        return [self._base / name for name in self.skills.paths]
+
+    @property
+    def _base(self) -> Path:
+        return self.path.parent if self.path else self.data_dir
+
+    @property
+    def own_paths(self) -> tuple[str, ...]:
+        """What is axtui's own, and nothing for the commands of a run."""
+        log = str(self.log_path)
+        return str(self.data_dir), *(f"{log}{end}" for end in ("", "-wal", "-shm", ".lock"))

@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
+from axtui.runtime.actors.models.providers import BUILT_IN
 from axtui.runtime.config import Config, Settings
 
 if TYPE_CHECKING:
@@ -20,8 +22,7 @@ MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
 _LATER = {
-    *("server", "models", "planner", "tools", "skills", "environment", "telemetry"),
-    *("eventlog.postgres", "policy.redact", "policy.budget.tokens", "policy.budget.cost_usd"),
+    *("server", "telemetry", "eventlog.postgres"),
     *("agents.address", "agents.command", "agents.protocol", "agents.isolation"),
 }
 _READ_OF_AX = ("eventlog", "sqlite", "filename")
@@ -40,6 +41,8 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "tuple_type": "a list",
     "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
 }
 _BAD = object()  # Stands for a value that already has a problem of its own.
 
@@ -254,6 +257,7 @@ class _Document:
         from pydantic import TypeAdapter, ValidationError
 
         self._check_agent_ids(data)
+        self._check_models(data)
         try:
             return TypeAdapter(Settings).validate_python(data)
         except ValidationError as error:
@@ -274,6 +278,22 @@ class _Document:
                 self._add(node, f"{problem}{first[identity]}; choose another")
             first.setdefault(identity, node.start_mark.line + 1)
 
+    def _check_models(self, data: Any) -> None:
+        models = _mapping(data, "models")
+        providers = _mapping(models, "providers")
+        for name, provider in providers.items():
+            for key in ("kind", "base_url"):
+                here = name not in BUILT_IN and isinstance(provider, dict)
+                if here and provider.get(key) is None:
+                    at = ("models", "providers", name)
+                    self._add(self._keys[at], f"{key!r} is missing{_inside((*at, key))}; add it")
+        default = models.get("default")
+        name = default.partition(":")[0] if isinstance(default, str) and ":" in default else ""
+        if name and name not in {**BUILT_IN, **providers}:
+            node, known = self._values["models", "default"], [*BUILT_IN, *providers]
+            problem = f"expected a model of a known provider, got {_shown(node)}"
+            self._add(node, f"{problem}; {_advice(name, known)}")
+
     def _explain(self, detail: "ErrorDetails") -> None:
         at, kind = detail["loc"], detail["type"]
         if kind == "unexpected_keyword_argument":
@@ -281,9 +301,11 @@ class _Document:
         elif kind == "missing":
             self._add(self._values[at[:-1]], f"{at[-1]!r} is missing{_inside(at)}; add it")
         elif detail["input"] is not _BAD:
+            of_key = at[-1:] == ("[key]",)
             while at not in self._values:
                 at = at[:-1]
-            node, context = self._values[at], detail.get("ctx", {})
+            node = self._keys[at] if of_key else self._values[at]
+            context = detail.get("ctx", {})
             expected = _EXPECTED.get(kind) or context.get("expected") or context.get("error")
             problem = f"expected {expected}" if expected else detail["msg"]
             self._add(node, f"{problem}, got {_shown(node)}")
@@ -301,21 +323,34 @@ def _known(at: _At) -> list[str]:
     """The keys of the section at `at`; none if there is no such section."""
     kind: Any = Settings
     for part in at:
-        items = get_args(kind)[:1] or (None,)
-        kind = items[0] if isinstance(part, int) else get_type_hints(kind).get(part)
+        if is_dataclass(kind):
+            kind = get_type_hints(kind).get(str(part))
+        else:
+            kind = (get_args(kind) or (None,))[0 if isinstance(part, int) else -1]
+        if isinstance(kind, UnionType):
+            kind = get_args(kind)[0]
     return [field.name for field in fields(kind)] if is_dataclass(kind) else []
 
 
 def _unknown(at: _At) -> str:
-    import difflib
-
     *section, key = at
     if ".".join(part for part in at if isinstance(part, str)) in _LATER:
         return f"{key!r}{_inside(at)} is not supported by this version of axtui"
-    known = _known(tuple(section))
-    near = difflib.get_close_matches(str(key)[:80], known, 1)
-    advice = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    advice = _advice(str(key), _known(tuple(section)))
     return f"unknown key {_quoted(str(key))}{_inside(at)}; {advice}"
+
+
+def _mapping(data: Any, key: str) -> dict[str, Any]:
+    """The mapping at `key`; empty where there is none."""
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _advice(wrong: str, known: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(wrong[:80], known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
 
 
 def _inside(at: _At) -> str:

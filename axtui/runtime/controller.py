@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from axtui.model.codec import dump_json
+from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
 from axtui.runtime.actors.agent_processes import AgentProcesses
+from axtui.runtime.actors.models.providers import DEFAULT_MODEL
+from axtui.runtime.actors.roster import Roster
+from axtui.runtime.agents import DEFAULT, WITH_MODEL
 from axtui.runtime.config import Config
 from axtui.runtime.driver import Driver, abandoned, interrupted
 from axtui.runtime.errors import Refused
@@ -24,7 +28,10 @@ from axtui.runtime.eventlog.base import CONTROL_LOG, EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.forking import fork
 from axtui.runtime.journal import Delta, Services
+from axtui.runtime.policy import rules_of
+from axtui.runtime.redaction import redactor
 from axtui.runtime.registry import Registered, Registry
+from axtui.runtime.toolbox import Toolbox
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
@@ -75,7 +82,12 @@ class Controller:
         self.log = log
         self._config = config
         self._registry = registry
-        self._services = Services(log, registry, config.policy, self._on_delta)
+        self._redactor = redactor(config, os.environ)
+        self.roster = Roster(log, self._redactor.text)
+        self.toolbox = Toolbox(config, registry, self.roster)
+        self._services = Services(
+            log, registry, self.toolbox, rules_of(config), self._redactor, self._on_delta
+        )
         self._driven: dict[str, tuple[Driver, asyncio.Task[None]]] = {}
         self._watchers: dict[str, set[Watcher]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -96,17 +108,17 @@ class Controller:
         _refuse_unfit(input, "the input")
         async with self._lock(conversation_id):
             conversation = await self.log.conversation(conversation_id, create=True)
-            state = conversation.state
             done = await self._done_before(conversation, request_id)
             if done is not None:
                 return done
+            state = conversation.state
             self._refuse_if_busy(state)
-            wanted = self._agent(agent or state.run.agent)
+            wanted = self._registry.agent(agent or state.run.agent or DEFAULT)
             async with self._prepared(conversation, wanted) as (found, processes):
                 started = self._run_started(conversation, found, options)
                 exec_id = new_id()
                 said = user_message("")
-                said.content[0].text.CopyFrom(conversation.data(input))
+                said.content[0].text.CopyFrom(conversation.data(self._redactor.text(input)))
                 commit = conversation.append(
                     Draft(started, exec_id, "", principal, request_id),
                     Draft(said, exec_id, "", principal),
@@ -137,12 +149,16 @@ class Controller:
                 await self._finished(conversation_id)
             if not is_open(conversation.state) or conversation_id in self._driven:
                 return conversation.state
-            agent = self._agent(conversation.state.run.agent)
+            run = conversation.state.run
+            agent = self._registry.agent(run.agent)
             if not drive:
                 await conversation.append(
                     *_resumed(conversation.state, options, principal, request_id)
                 )
                 return conversation.state
+            if run.agent in WITH_MODEL and run.config.HasField("text"):
+                # To go on without its model would be to fail.
+                self._check_model(load_json(run.config.text))
             async with self._prepared(conversation, agent) as (_, processes):
                 await conversation.append(
                     *_resumed(conversation.state, options, principal, request_id)
@@ -161,7 +177,7 @@ class Controller:
             exec_id = _open_run(conversation.state).exec_id
             if conversation.state.run.state == "paused":
                 raise Refused("state", f"the run of {conversation_id} is paused already")
-            paused = pb.RunPaused(cause="person", reason=reason)
+            paused = pb.RunPaused(cause="person", reason=self._redactor.text(reason))
             await conversation.append(Draft(paused, exec_id, "", principal, request_id))
         await self._finished(conversation_id)
 
@@ -175,7 +191,8 @@ class Controller:
                 return
             state = conversation.state
             exec_id = _open_run(state).exec_id
-            canceled = Draft(pb.RunCanceled(reason=reason), exec_id, "", principal, request_id)
+            said = pb.RunCanceled(reason=self._redactor.text(reason))
+            canceled = Draft(said, exec_id, "", principal, request_id)
             left = abandoned(state, "the run was canceled before it ended")
             await conversation.append(*left, canceled)
         await self._finished(conversation_id)
@@ -197,6 +214,7 @@ class Controller:
                 return await self.log.state(conversation_id)
             question = _question(conversation.state, question_id)
             answered = _answer(question, choice, text, always)
+            answered.text = self._redactor.text(answered.text)
             exec_id = conversation.state.run.exec_id
             await conversation.append(
                 Draft(answered, exec_id, question.actor, principal, request_id)
@@ -222,18 +240,21 @@ class Controller:
             done = await self.log.conversation(new)
             if await self._done_before(done, request_id) is not None:
                 return done
-        return await fork(self.log, source_id, seq, new, edit, principal, request_id)
+        edited = edit and self._redactor.value(edit)
+        return await fork(self.log, source_id, seq, new, edited, principal, request_id)
 
     async def delete(
         self, conversation_id: str, reason: str, principal: str, request_id: str = ""
     ) -> None:
         """Hide a conversation; `purge` removes it for good."""
         _refuse_unfit(reason, "the reason")
+        if conversation_id == CONTROL_LOG:
+            raise Refused("denied", f"{CONTROL_LOG} tells what became of everything else")
         async with self._once(conversation_id, request_id) as conversation:
             if conversation is None:
                 return
             self._refuse_if_driven(conversation_id)
-            deleted = pb.ConversationDeleted(reason=reason)
+            deleted = pb.ConversationDeleted(reason=self._redactor.text(reason))
             await conversation.append(Draft(deleted, "", "", principal, request_id))
 
     async def purge(self, conversation_id: str, principal: str) -> None:
@@ -275,8 +296,9 @@ class Controller:
             await asyncio.wait({task for _, task in self._driven.values()})
 
     async def close(self, principal: str = "") -> None:
-        """Pause what runs, then close the log."""
+        """Pause what runs, stop the actors, then close the log."""
         await self.suspend(principal)
+        await self.roster.close()
         await self.log.close()
 
     # Below
@@ -385,20 +407,26 @@ class Controller:
                 f"`axtui cancel {name}` ends it",
             )
 
-    def _agent(self, agent_id: str) -> Registered:
-        if not agent_id:
-            known = ", ".join(sorted(self._registry.agents))
-            raise Refused("usage", "which agent is to run?", f"--agent takes one of {known}")
-        return self._registry.agent(agent_id)
+    def _check_model(self, settings: dict[str, Any]) -> None:
+        self.toolbox.check_model(str(settings.get("model") or DEFAULT_MODEL))
 
     def _run_started(
         self, conversation: Conversation, agent: Registered, options: RunOptions
     ) -> pb.RunStarted:
+        settings = options.config
+        if agent.id in WITH_MODEL:
+            settings = planner_settings(self._config, settings)
+            self._check_model(settings)
         budget = self._config.policy.budget
-        workspace = conversation.state.run.workspace or options.workspace or str(Path.cwd())
+        workspace = (
+            conversation.state.run.workspace
+            or options.workspace
+            or self._config.environment.workspace
+            or str(Path.cwd())
+        )
         return pb.RunStarted(
             agent=agent.id,
-            config=conversation.data(dump_json(options.config)),
+            config=conversation.data(self._redactor.text(dump_json(settings))),
             approve=options.approve or "policy",
             on_interrupted=options.on_interrupted or "ask",
             workspace=workspace,
@@ -406,8 +434,17 @@ class Controller:
                 timeout_us=int((agent.timeout or 0) * 1e6),
                 steps=budget.steps,
                 active_us=int(budget.seconds * 1e6),
+                tokens=budget.tokens,
+                cost_nusd=int(budget.cost_usd * 1e9),
             ),
         )
+
+
+def planner_settings(config: Config, given: Any) -> Any:
+    """What an agent with a model is set up with: the configuration's, and over it what is given."""
+    if given is not None and not isinstance(given, dict):
+        raise Refused("usage", "--agent-config of this agent is an object", "such as {}")
+    return {**asdict(config.planner), **(given or {})}
 
 
 def _resumed(state: st.State, options: RunOptions, principal: str, request_id: str) -> list[Draft]:

@@ -15,7 +15,7 @@ from axtui.model.events import Draft, Payload, Record
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
 from axtui.runtime.actors.agent_processes import AgentProcesses
-from axtui.runtime.effects import NotKept, describe
+from axtui.runtime.effects import NotKept
 from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.history import History
@@ -108,7 +108,7 @@ class Driver:
         if isinstance(error, asyncio.CancelledError):
             failed = pb.Error(code="agent", message="it was canceled")
         elif error is not None and not isinstance(error, ContinueRun):
-            failed = describe(error)
+            failed = journal.described(error)
         elif diverged:
             failed = pb.Error(code="diverged", message=diverged)
         else:
@@ -119,7 +119,7 @@ class Driver:
                 await self._continue(journal, agent, error.state)
                 return True
             except (TypeError, ValueError, RecursionError) as unfit:
-                failed = describe(NotKept(str(unfit)))
+                failed = journal.described(NotKept(str(unfit)))
         await self._finish(pb.RunFailed(error=failed))
         return False
 
@@ -270,7 +270,7 @@ class Driver:
         return data.text
 
     def _data(self, text: str) -> pb.Data:
-        return self.conversation.data(text)
+        return self.conversation.data(self._services.redactor.text(text))
 
 
 def interrupted(state: st.State, why: str) -> list[Draft]:

@@ -11,7 +11,16 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, NoReturn
 
-from axtui.agent import Agent, Call, Context, ContinueRun, StepFailed, ToolError, _call
+from axtui.agent import (
+    ActorError,
+    Agent,
+    Call,
+    Context,
+    ContinueRun,
+    StepFailed,
+    ToolError,
+    _call,
+)
 from axtui.model.codec import dump_json
 from axtui.runtime.actors.wire import Fault
 from axtui.v1 import event_pb2 as pb
@@ -121,29 +130,36 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
     return await done
 
 
+def is_unknown(error: BaseException) -> bool:
+    """Whether nobody knows what the attempt did that failed with this."""
+    return isinstance(error, StepTimeout) or (isinstance(error, ActorError) and error.unknown)
+
+
 class Deltas:
     """Provisional text of one attempt; it may come from the thread of a function."""
 
-    def __init__(self, show: Callable[[int, str], None]) -> None:
+    def __init__(self, show: Callable[[str, str], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._show = show
-        self._offset = 0
-        self.over = False
+        self._over = False
 
-    def add(self, text: str) -> None:
+    def add(self, text: str, channel: str = "output") -> None:
         """Show some more."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            if not self.over:
-                self._loop.call_soon_threadsafe(self._add, text)
+            if not self._over:
+                self._loop.call_soon_threadsafe(self._add, text, channel)
         else:
-            self._add(text)
+            self._add(text, channel)
 
-    def _add(self, text: str) -> None:
-        if not self.over:
-            self._show(self._offset, text)
-            self._offset += len(text)
+    def end(self) -> None:
+        """Show nothing more."""
+        self._over = True
+
+    def _add(self, text: str, channel: str) -> None:
+        if not self._over:
+            self._show(channel, text)
 
 
 def kept(value: Any) -> str:
@@ -167,6 +183,8 @@ def describe(error: BaseException) -> pb.Error:
         return pb.Error(code="tool", message=_clean(_text(error), MAX_MESSAGE))
     if isinstance(error, StepTimeout):
         return pb.Error(code="timeout", message=str(error))
+    if isinstance(error, ActorError):
+        return pb.Error(code=error.code, message=_clean(_text(error), MAX_MESSAGE))
     if isinstance(error, StepFailed):
         return pb.Error(code="step", message=_clean(str(error), MAX_MESSAGE))
     if isinstance(error, ContinueRun):

@@ -130,6 +130,7 @@ class History:
         if asked.key:
             entry = self._entry(asked.key, asked.type, asked.subject, event)
             entry.question = asked
+            entry.fingerprint = entry.fingerprint or asked.fingerprint
             self._questions[asked.id] = entry
         else:
             self._budgets[asked.id] = asked.question
@@ -139,6 +140,10 @@ class History:
             self.out_of_budget = self._budgets[answer.id]
         entry = self._questions.pop(answer.id, None)
         if entry is None or entry.question is None:
+            return
+        if entry.question.type == "elicitation":
+            # What a tool asked is gone with the call that it asked it in.
+            entry.question = None
             return
         own = entry.question.type not in ("permission", "interrupted")
         if own or answer.rule == ABANDONED:

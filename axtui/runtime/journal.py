@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
 from axtui.model.codec import load_json
 from axtui.runtime.actors.agent_processes import AgentProcesses
-from axtui.runtime.config import Policy
-from axtui.runtime.effects import NotKept, describe, kept, run_agent, too_late
+from axtui.runtime.effects import NotKept, run_agent, too_late
 from axtui.runtime.eventlog.base import EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.history import ABANDONED, Entry, History
+from axtui.runtime.policy import Rules
 from axtui.runtime.questions import Questions
 from axtui.runtime.recorder import Recorder
+from axtui.runtime.redaction import Redactor
 from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.replay import Replay
-from axtui.runtime.steps import Steps, failure, fresh, sleep_until
+from axtui.runtime.steps import Steps, failure, sleep_until
+from axtui.runtime.toolbox import Toolbox
 from axtui.v1 import event_pb2 as pb
 
 # About a century. A number beyond that wouldn't fit into an event.
@@ -36,6 +37,7 @@ class Delta(NamedTuple):
     actor: str
     step: str
     attempt: int
+    channel: str
     offset: int
     text: str
 
@@ -46,7 +48,9 @@ class Services:
 
     log: EventLog
     registry: Registry
-    policy: Policy
+    toolbox: Toolbox
+    rules: Rules
+    redactor: Redactor
     on_delta: Callable[[Delta], None]
 
 
@@ -67,10 +71,10 @@ class Journal:
         self._processes = processes
         self._fail = fail
         self._replay = Replay(history, processes, self._stuck)
-        self._recorder = Recorder(services.log, conversation)
-        self._questions = Questions(self._recorder, self._replay, services.policy, fail)
+        self._recorder = Recorder(services.log, conversation, services.redactor)
+        self._questions = Questions(self._recorder, self._replay, services.rules, fail)
         self._steps = Steps(
-            services.registry, self._recorder, self._replay, self._questions, self._show
+            services.toolbox, self._recorder, self._replay, self._questions, self._show
         )
         self._callers: dict[asyncio.Task[Any], str] = {}
         run = conversation.state.run
@@ -102,6 +106,10 @@ class Journal:
         """What is wrong if the agent ends now: there is a recorded step it never asked for."""
         key = self._replay.unasked()
         return self._divergence(key, "the agent's end") if key else ""
+
+    def described(self, error: BaseException) -> pb.Error:
+        """An exception as the log keeps it."""
+        return self._recorder.error(error)
 
     def hold(self) -> None:
         """Let no new step begin."""
@@ -140,7 +148,7 @@ class Journal:
 
     async def perform(self, request: Request) -> Any:
         """Do a function, tool or model step, or hand back how it ended."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 return await self._recorded(request, entry)
             await self._replay.live()
@@ -151,7 +159,7 @@ class Journal:
         agent = self._services.registry.agents.get(request.name)
         # At this point of the course, whatever becomes of calls beside this one.
         before = self._states.get(request.name)
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 return await self._recorded(request, entry)
             if not entry.seq:
@@ -172,7 +180,7 @@ class Journal:
                 raise
             except (Exception, ContinueRun) as error:
                 await self._replay.live()
-                return await self._steps.give_up(request, 1, describe(error))
+                return await self._steps.give_up(request, 1, self._recorder.error(error))
             finally:
                 _scope.set(request.scope)
                 # What it started and didn't wait for ends with it.
@@ -182,22 +190,18 @@ class Journal:
 
     async def _agent_returned(self, request: Request, value: Any, state: str) -> Any:
         try:
-            result = kept(value)
-            completed = pb.StepCompleted(
-                key=request.key,
-                attempt=1,
-                result=self._recorder.data(result),
-                agent_state=self._recorder.data(state),
-            )
-        except ValueError as error:
-            return await self._steps.give_up(request, 1, describe(NotKept(str(error))))
+            data, given = self._recorder.taken(value)
+            kept = self._recorder.data(state)
+            completed = pb.StepCompleted(key=request.key, attempt=1, result=data, agent_state=kept)
+        except (TypeError, ValueError, RecursionError) as error:
+            return await self._steps.give_up(request, 1, self._recorder.error(NotKept(str(error))))
         await self._steps.deliver(request, completed)
         self._states[request.name] = state
-        return fresh(value, result)
+        return given
 
     async def ask(self, request: Request, question: str, choices: Sequence[str]) -> str:
         """Put a question to a person, or the policy, and wait for the answer."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if isinstance(entry.outcome, pb.ApprovalAnswered):
                 await self._released(request, entry)
                 answer, time_us = entry.outcome, entry.time_us
@@ -213,7 +217,7 @@ class Journal:
 
     async def sleep(self, request: Request, seconds: float) -> None:
         """Wait until the time that was set when the wait first began."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 await self._recorded(request, entry)
                 return
@@ -229,7 +233,7 @@ class Journal:
 
     async def emit(self, request: Request, text: str, thought: bool, internal: bool) -> None:
         """Record a message, once."""
-        async with self._asked_for(request) as entry:
+        async with _AskedFor(self, request) as entry:
             if entry.outcome is not None:
                 await self._released(request, entry)
                 return
@@ -282,8 +286,7 @@ class Journal:
 
     # Recorded steps
 
-    @asynccontextmanager
-    async def _asked_for(self, request: Request) -> AsyncIterator[Entry]:
+    async def _enter(self, request: Request) -> Entry:
         task = request.scope.task
         if self._recorder.closed:
             await too_late(task)
@@ -297,14 +300,14 @@ class Journal:
             self._diverge(request.key, wanted)
         self._replay.ask(request.key)
         self._callers[task] = request.key
+        return entry
+
+    async def _leave(self, request: Request, entry: Entry, error: BaseException | None) -> None:
         try:
-            yield entry
-        except asyncio.CancelledError:
-            if not self._recorder.closed:
+            if isinstance(error, asyncio.CancelledError) and not self._recorder.closed:
                 await self._give_up(request, entry)
-            raise
         finally:
-            self._callers.pop(task, None)
+            self._callers.pop(request.scope.task, None)
 
     async def _give_up(self, request: Request, entry: Entry) -> None:
         """The agent itself stops waiting, as for a race's loser. Its log must not stay open."""
@@ -397,7 +400,7 @@ class Journal:
             task.cancel()
         return tasks
 
-    def _show(self, request: Request, attempt: int, offset: int, text: str) -> None:
+    def _show(self, request: Request, attempt: int, channel: str, offset: int, text: str) -> None:
         scope = request.scope
         self._services.on_delta(
             Delta(
@@ -406,7 +409,28 @@ class Journal:
                 scope.actor,
                 request.key,
                 attempt,
+                channel,
                 offset,
                 text,
             )
         )
+
+
+class _AskedFor:
+    """Around the time that an agent waits for what it has requested.
+
+    Not a generator: the event loop keeps account of each, which costs more than many a step.
+    """
+
+    __slots__ = ("_entry", "_journal", "_request")
+
+    def __init__(self, journal: Journal, request: Request) -> None:
+        self._journal = journal
+        self._request = request
+
+    async def __aenter__(self) -> Entry:
+        self._entry = await self._journal._enter(self._request)
+        return self._entry
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        await self._journal._leave(self._request, self._entry, error)

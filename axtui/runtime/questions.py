@@ -8,11 +8,11 @@ from hashlib import sha256
 
 from axtui.agent import Request
 from axtui.runtime import policy
-from axtui.runtime.config import Policy
 from axtui.runtime.history import ABANDONED, Entry
 from axtui.runtime.recorder import Recorder
 from axtui.runtime.replay import Place, Replay
 from axtui.v1 import event_pb2 as pb
+from axtui.v1 import state_pb2 as st
 
 # A state holds a bounded number of open questions; who asks more has to wait.
 MAX_OPEN = 100
@@ -27,12 +27,12 @@ class Questions:
         self,
         recorder: Recorder,
         replay: Replay,
-        settings: Policy,
+        rules: policy.Rules,
         fail: Callable[[str, str], None],
     ) -> None:
         self._recorder = recorder
         self._replay = replay
-        self._settings = settings
+        self._rules = rules
         self._fail = fail
         self._room = asyncio.Semaphore(MAX_OPEN)
         self._answers: dict[str, pb.Event] = {}
@@ -52,12 +52,11 @@ class Questions:
         type: str,
         text: str,
         choices: Sequence[str],
+        rule: str = "",
     ) -> pb.Event:
         """The answer to a question about what is requested; `asked` if it was put before."""
         async with self._room:
-            if asked is None or asked.type != type:
-                asked = self._ask(request, type, text, choices, request.name, request.key)
-            return await self._answer(request, asked)
+            return await self._put(request, asked, type, text, choices, rule)
 
     async def decide(self, request: Request, entry: Entry, error: pb.Error) -> str:
         """What is to become of a step of which nobody knows how it ended: retry, skip or fail."""
@@ -68,23 +67,26 @@ class Questions:
             f" effect ({error.message}). Run it again, skip it, or fail?"
         )
         choices = ("retry", "skip", "fail")
-        event = await self.put(request, entry.question, "interrupted", text, choices)
+        # There is always room for these: as many as there can be steps in flight.
+        event = await self._put(request, entry.question, "interrupted", text, choices)
         return event.approval_answered.choice
 
     async def refusal(self, request: Request, entry: Entry) -> pb.Error | None:
         """Why a step may not begin; None if it may."""
         state = self._recorder.conversation.state
-        if policy.is_forbidden(self._settings, state, request.name):
-            return pb.Error(code="denied", message="the policy forbids it")
+        verdict = policy.judge(self._rules, state, request)
+        if verdict.choice == "deny":
+            return pb.Error(code="denied", message=f"the policy forbids it ({verdict.rule})")
         answer = entry.permitted
         if answer is None:
             asked = entry.question is not None and entry.question.type == "permission"
-            needed = policy.needs_permission(self._settings, state, request.name, request.effect)
-            if not asked and not needed:
+            if not asked and verdict.choice == "allow":
                 return None
             text = f"May {request.scope.actor} run the {request.type} {_about(request)}?"
             choices = ("approve", "deny")
-            event = await self.put(request, entry.question, "permission", text, choices)
+            event = await self.put(
+                request, entry.question, "permission", text, choices, verdict.rule
+            )
             answer = event.approval_answered
         if answer.choice == "approve":
             return None
@@ -92,11 +94,9 @@ class Questions:
 
     async def within_budget(self, request: Request) -> None:
         """Ask for more once the run has used up what it was given."""
-        run = self._recorder.conversation.state.run
-        while run.limits.steps and run.steps >= run.limits.steps:
-            await self._ask_for_more(request, "steps", f"{run.steps} steps")
-        while run.limits.active_us and run.active_us >= run.limits.active_us:
-            await self._ask_for_more(request, "seconds", f"{run.active_us / 1e6:.0f} s")
+        # The state is another object after each keyframe.
+        while used := _used_up(self._recorder.conversation.state.run):
+            await self._ask_for_more(request, *used)
 
     async def _ask_for_more(self, request: Request, limit: str, used: str) -> None:
         questions = self._recorder.conversation.state.questions.values()
@@ -119,6 +119,20 @@ class Questions:
             self._recorder.append(request.scope, answer)
         return bool(ids)
 
+    async def _put(
+        self,
+        request: Request,
+        asked: pb.ApprovalRequested | None,
+        type: str,
+        text: str,
+        choices: Sequence[str],
+        rule: str = "",
+    ) -> pb.Event:
+        if asked is None or asked.type != type:
+            subject = request.subject or request.name
+            asked = self._ask(request, type, text, choices, subject, request.key, rule)
+        return await self._answer(request, asked)
+
     def _ask(
         self,
         request: Request,
@@ -127,8 +141,12 @@ class Questions:
         choices: Sequence[str],
         subject: str,
         key: str,
+        rule: str = "",
     ) -> pb.ApprovalRequested:
-        detail = request.arguments
+        # What is shown is what is asked about, so that the digest is of what a person has seen.
+        detail = self._recorder.redactor.text(request.arguments)
+        text = self._recorder.redactor.text(text)
+        diff = request.diff() if type == "permission" and request.diff is not None else ""
         asked = pb.ApprovalRequested(
             id=f"q{self._recorder.conversation.head.seq + 1}",
             key=key,
@@ -138,6 +156,9 @@ class Questions:
             detail=self._recorder.data(detail),
             digest=sha256(f"{type}\0{subject}\0{text}\0{detail}".encode()).digest(),
             choices=choices,
+            rule=rule,
+            diff=self._recorder.data(diff) if diff else None,
+            fingerprint=request.fingerprint if type == "permission" else b"",
         )
         self._recorder.append(request.scope, asked)
         return asked
@@ -158,6 +179,21 @@ class Questions:
         if question_id not in self._places:
             self._places[question_id] = asyncio.get_running_loop().create_future()
         return self._places[question_id]
+
+
+def _used_up(run: st.Run) -> tuple[str, str] | None:
+    """Which limit a run has reached, and what it has used of that."""
+    limits, usage = run.limits, run.usage
+    if limits.steps and run.steps >= limits.steps:
+        return "steps", f"{run.steps} steps"
+    if limits.active_us and run.active_us >= limits.active_us:
+        return "seconds", f"{run.active_us / 1e6:.0f} s"
+    tokens = usage.input_tokens + usage.output_tokens
+    if limits.tokens and tokens >= limits.tokens:
+        return "tokens", f"{tokens:,} tokens"
+    if limits.cost_nusd and usage.cost_nusd >= limits.cost_nusd:
+        return "cost_usd", f"${usage.cost_nusd / 1e9:.2f}"
+    return None
 
 
 def _about(request: Request) -> str:

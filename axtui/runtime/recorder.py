@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 from axtui.agent import Scope
-from axtui.model.codec import load_json
+from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, Payload
+from axtui.runtime.effects import describe
 from axtui.runtime.eventlog.base import Commit, EventLog
 from axtui.runtime.eventlog.conversation import Conversation
+from axtui.runtime.redaction import Redactor
 from axtui.v1 import event_pb2 as pb
 
 MAX_AHEAD = 512
@@ -18,9 +20,10 @@ MAX_AHEAD = 512
 class Recorder:
     """Appends what a run's agents do, until it is closed."""
 
-    def __init__(self, log: EventLog, conversation: Conversation) -> None:
+    def __init__(self, log: EventLog, conversation: Conversation, redactor: Redactor) -> None:
         self.log = log
         self.conversation = conversation
+        self.redactor = redactor
         self.closed = False
 
     def append(self, scope: Scope, payload: Payload) -> Commit:
@@ -40,8 +43,27 @@ class Recorder:
         await self.conversation.last_commit
 
     def data(self, text: str) -> pb.Data:
-        """`text` for an event of the next append. Raises ValueError if it is too long."""
-        return self.conversation.data(text)
+        """`text` for an event of the next append, without the secrets in it. Raises ValueError if
+        it is too long."""
+        return self.conversation.data(self.redactor.text(text))
+
+    def taken(self, value: Any) -> tuple[pb.Data, Any]:
+        """A step's value as the log has it, and as the agent gets it, now as in a replay: without
+        the secrets in it. Raises TypeError, ValueError or RecursionError for what isn't JSON.
+        """
+        said = dump_json(value)
+        text = self.redactor.text(said)
+        data = self.conversation.data(text)
+        if text == said and type(value) in (str, int, float, bool, type(None)):
+            return data, value
+        return data, load_json(text)
+
+    def error(self, error: BaseException) -> pb.Error:
+        """An exception as the log keeps it."""
+        described = describe(error)
+        described.message = self.redactor.text(described.message)
+        described.detail = self.redactor.text(described.detail)
+        return described
 
     async def text(self, data: pb.Data) -> str:
         """What was stored, read from its blob if it is one."""

@@ -52,11 +52,12 @@ def load_registry(config: Config) -> Registry:
 
     registry = Registry(BUILT_IN)
     for entry in config.agents:
-        registry.add(_load(entry) if entry.isolation == "inline" else entry)
+        registry.add(loaded(entry) if entry.isolation == "inline" else entry)
     return registry
 
 
-def _load(entry: AgentConfig) -> Agent:
+def loaded(entry: AgentConfig) -> Agent:
+    """The agent of an entry of the configuration. Raises Refused if it is broken."""
     try:
         found = load_agent(entry.python)
     except NotLoaded as error:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NoReturn
 
-from axtui.agent import Call, ContinueRun, Request, StepFailed
+from axtui.agent import ActorError, Call, ContinueRun, Request, StepFailed
+from axtui.model.codec import dump_json
 from axtui.model.events import Payload
-from axtui.runtime.effects import Deltas, NotKept, StepTimeout, describe, kept, run_effect
+from axtui.runtime.effects import Deltas, NotKept, is_unknown, run_effect
 from axtui.runtime.history import Entry
+from axtui.runtime.policy import subject
 from axtui.runtime.questions import Questions
 from axtui.runtime.recorder import Recorder
-from axtui.runtime.registry import Registry
+from axtui.runtime.redaction import Redactor, Stream
 from axtui.runtime.replay import Replay
+from axtui.runtime.toolbox import Toolbox
 from axtui.v1 import event_pb2 as pb
 
 HARMLESS = ("readonly", "idempotent")
@@ -24,7 +28,7 @@ MAX_ABREAST = 100
 # A step that takes the controller down with it each time is not retried for ever.
 MAX_INTERRUPTIONS = 10
 
-Show = Callable[[Request, int, int, str], None]
+Show = Callable[[Request, int, str, int, str], None]
 
 
 class Steps:
@@ -32,13 +36,13 @@ class Steps:
 
     def __init__(
         self,
-        registry: Registry,
+        toolbox: Toolbox,
         recorder: Recorder,
         replay: Replay,
         questions: Questions,
         show: Show,
     ) -> None:
-        self._registry = registry
+        self._toolbox = toolbox
         self._recorder = recorder
         self._replay = replay
         self._questions = questions
@@ -73,7 +77,12 @@ class Steps:
 
     async def perform(self, request: Request, entry: Entry) -> Any:
         """Do a step that has no outcome yet, though it may have begun in an earlier life."""
-        function = self._resolve(request)
+        try:
+            function = await self._resolve(request)
+        except ActorError as error:
+            return await self.give_up(request, entry.attempt, self._recorder.error(error))
+        if entry.question is not None and entry.question.type == "elicitation":
+            self._close_elicitations(request)
         attempt, first_us = entry.attempt, entry.first_us
         if entry.failed is not None and entry.failed.next == "retry":
             await sleep_until(entry.failed.retry_at_us)
@@ -99,9 +108,10 @@ class Steps:
         await self._replay.turn()
         request.scope.time_us = time_us
 
-    async def give_up(self, request: Request, attempt: int, error: pb.Error) -> NoReturn:
-        """Record that a step has failed, and tell the agent."""
-        unknown = error.code in ("timeout", "interrupted")
+    async def give_up(
+        self, request: Request, attempt: int, error: pb.Error, unknown: bool = False
+    ) -> NoReturn:
+        """Record that a step has failed, and tell the agent. `unknown` if its effect is."""
         failed = pb.StepFailed(
             key=request.key, attempt=attempt, error=error, unknown=unknown, next="end"
         )
@@ -120,6 +130,7 @@ class Steps:
             effect=request.effect,
             timeout_us=int((request.timeout or 0) * 1e6),
             due_us=due_us,
+            by_model=request.by_model,
         )
 
     async def _attempts(
@@ -131,14 +142,17 @@ class Steps:
             try:
                 value = await self._attempt(request, function, attempt)
             except NotKept as error:
-                return await self.give_up(request, attempt, describe(error))
+                return await self.give_up(request, attempt, self._recorder.error(error))
             except (Exception, SystemExit, ContinueRun) as error:
-                if isinstance(error, StepTimeout) and request.effect not in HARMLESS:
+                unknown = is_unknown(error)
+                if unknown and request.effect not in HARMLESS:
                     if await self._decide(request, attempt, error) != "retry":
                         return None
                     first_us = time.time_ns() // 1000
                 elif not await self._try_again(request, attempt, first_us, error):
-                    return await self.give_up(request, attempt, describe(error))
+                    return await self.give_up(
+                        request, attempt, self._recorder.error(error), unknown
+                    )
                 continue
             return await self._complete(request, attempt, value)
 
@@ -156,26 +170,55 @@ class Steps:
 
     async def _effect(self, request: Request, function: Callable[[], Any], attempt: int) -> Any:
         key = f"{self._owner}/{request.key}"
-        deltas = Deltas(partial(self._show, request, attempt))
-        call = Call(key, attempt, self._workspace, deltas.add)
+        shown = _Shown(self._recorder.redactor, partial(self._show, request, attempt))
+        deltas = Deltas(shown.feed)
+        call = Call(
+            key,
+            attempt,
+            self._workspace,
+            deltas.add,
+            partial(self._elicit, request),
+            self._toolbox.environment,
+        )
         self._in_flight += 1
         self._idle.clear()
         try:
             return await run_effect(function, call, request.timeout, request.scope.task)
         finally:
-            deltas.over = True
+            deltas.end()
+            shown.end()
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
 
+    async def _elicit(
+        self, request: Request, question: str, choices: Sequence[str], about: Any
+    ) -> str:
+        """What a person says to a tool that asks in the middle of a call."""
+        asking = replace(request, arguments=dump_json(about))
+        try:
+            event = await self._questions.put(asking, None, "elicitation", question, choices)
+        except asyncio.CancelledError:
+            self._close_elicitations(request)
+            raise
+        return event.approval_answered.choice or event.approval_answered.text
+
+    def _close_elicitations(self, request: Request) -> None:
+        # The call that asked is over, or gone.
+        if not self._recorder.closed:
+            self._questions.abandon(request)
+
     async def _complete(self, request: Request, attempt: int, value: Any) -> Any:
         try:
-            result = kept(value)
-            data = self._recorder.data(result)
-        except ValueError as error:
-            return await self.give_up(request, attempt, describe(NotKept(str(error))))
-        await self.deliver(request, pb.StepCompleted(key=request.key, attempt=attempt, result=data))
-        return fresh(value, result)
+            data, given = self._recorder.taken(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            failed = self._recorder.error(NotKept(str(error)))
+            return await self.give_up(request, attempt, failed)
+        completed = pb.StepCompleted(key=request.key, attempt=attempt, result=data)
+        if request.type == "model":
+            set_usage(completed, value)
+        await self.deliver(request, completed)
+        return given
 
     async def _try_again(
         self, request: Request, attempt: int, first_us: int, error: BaseException
@@ -183,14 +226,18 @@ class Steps:
         retry = request.retry
         # More doublings than that no float can hold.
         delay = min(retry.delay * retry.factor ** min(attempt - 1, 500), retry.max_delay)
+        if isinstance(error, ActorError):
+            if not error.retryable:
+                return False
+            delay = max(delay, error.retry_after)
         at_us = time.time_ns() // 1000 + int(delay * 1e6)
         if attempt >= retry.attempts or at_us - first_us > retry.total * 1e6:
             return False
         failed = pb.StepFailed(
             key=request.key,
             attempt=attempt,
-            error=describe(error),
-            unknown=isinstance(error, StepTimeout),
+            error=self._recorder.error(error),
+            unknown=is_unknown(error),
             next="retry",
             retry_at_us=at_us,
         )
@@ -198,12 +245,12 @@ class Steps:
         await sleep_until(at_us)
         return True
 
-    async def _decide(self, request: Request, attempt: int, error: StepTimeout) -> str:
+    async def _decide(self, request: Request, attempt: int, error: BaseException) -> str:
         """Have somebody decide on an attempt of which nobody knows how it ended.
 
         Gives back "retry" or "skip".
         """
-        described = describe(error)
+        described = self._recorder.error(error)
         failed = pb.StepFailed(
             key=request.key, attempt=attempt, error=described, unknown=True, next="decide"
         )
@@ -216,24 +263,62 @@ class Steps:
 
     async def _decided(self, request: Request, attempt: int, choice: str, error: pb.Error) -> None:
         if choice != "skip":
-            await self.give_up(request, attempt, error)
+            await self.give_up(request, attempt, error, unknown=True)
         await self.deliver(
             request, pb.StepCompleted(key=request.key, attempt=attempt, skipped=True)
         )
 
-    def _resolve(self, request: Request) -> Callable[[], Any] | None:
+    async def _resolve(self, request: Request) -> Callable[[], Any] | None:
         if request.function is not None:
             return request.function
-        tool = self._registry.find(request.type, request.name)
+        tool = await self._toolbox.find(request.type, request.name)
         if tool is None:
             return None
         request.effect, request.timeout, request.retry = tool.effect, tool.timeout, tool.retry
-        return partial(tool.function, **json.loads(request.arguments))
+        body = json.loads(request.arguments) if request.body is None else request.body
+        request.subject = subject(request.name, body, tool.pin)
+        request.unprotected = tool.unprotected
+        if tool.diff is not None:
+            request.diff = partial(tool.diff, body, self._workspace)
+        return partial(tool.function, **body)
 
 
-def fresh(value: Any, text: str) -> Any:
-    """What a replay would give: the value as JSON has it, not the step's own object."""
-    return value if type(value) in (str, int, float, bool, type(None)) else json.loads(text)
+class _Shown:
+    """What is shown of one attempt's provisional text: all but the secrets in it."""
+
+    def __init__(self, redactor: Redactor, show: Callable[[str, int, str], None]) -> None:
+        self._redactor = redactor
+        self._show = show
+        self._streams: dict[str, Stream] = {}
+        self._offsets: dict[str, int] = {}
+
+    def feed(self, channel: str, text: str) -> None:
+        if channel not in self._streams:
+            self._streams[channel] = self._redactor.stream()
+        self._tell(channel, self._streams[channel].feed(text))
+
+    def end(self) -> None:
+        for channel, stream in self._streams.items():
+            self._tell(channel, stream.end())
+
+    def _tell(self, channel: str, text: str) -> None:
+        if text:
+            offset = self._offsets.get(channel, 0)
+            self._show(channel, offset, text)
+            self._offsets[channel] = offset + len(text)
+
+
+def set_usage(completed: pb.StepCompleted, reply: Any) -> None:
+    """Record what a model call used, if its reply says so."""
+    if not isinstance(reply, dict) or not isinstance(reply.get("usage"), dict):
+        return
+    for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
+        setattr(completed.usage, name, int(reply["usage"].get(name) or 0))
+    cost = reply.get("cost_usd")
+    if cost is None:
+        completed.usage.unpriced_calls = 1
+    else:
+        completed.usage.cost_nusd = round(cost * 1e9)
 
 
 def failure(request: Request, error: pb.Error) -> StepFailed:

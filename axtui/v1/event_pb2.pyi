@@ -55,6 +55,9 @@ class Event(_message.Message):
     CONVERSATION_FORKED_FIELD_NUMBER: _builtins.int
     CONVERSATION_DELETED_FIELD_NUMBER: _builtins.int
     CONVERSATION_PURGED_FIELD_NUMBER: _builtins.int
+    ACTOR_STARTED_FIELD_NUMBER: _builtins.int
+    ACTOR_STOPPED_FIELD_NUMBER: _builtins.int
+    ACTOR_FAILED_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     seq: _builtins.int
     """1, 2, 3 … without gaps."""
@@ -107,6 +110,12 @@ class Event(_message.Message):
     def conversation_deleted(self) -> Global___ConversationDeleted: ...
     @_builtins.property
     def conversation_purged(self) -> Global___ConversationPurged: ...
+    @_builtins.property
+    def actor_started(self) -> Global___ActorStarted: ...
+    @_builtins.property
+    def actor_stopped(self) -> Global___ActorStopped: ...
+    @_builtins.property
+    def actor_failed(self) -> Global___ActorFailed: ...
     def __init__(
         self,
         *,
@@ -137,12 +146,15 @@ class Event(_message.Message):
         conversation_forked: Global___ConversationForked | None = ...,
         conversation_deleted: Global___ConversationDeleted | None = ...,
         conversation_purged: Global___ConversationPurged | None = ...,
+        actor_started: Global___ActorStarted | None = ...,
+        actor_stopped: Global___ActorStopped | None = ...,
+        actor_failed: Global___ActorFailed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["approval_answered", b"approval_answered", "approval_requested", b"approval_requested", "conversation_deleted", b"conversation_deleted", "conversation_forked", b"conversation_forked", "conversation_purged", b"conversation_purged", "message", b"message", "note", b"note", "payload", b"payload", "run_canceled", b"run_canceled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_started", b"step_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor_failed", b"actor_failed", "actor_started", b"actor_started", "actor_stopped", b"actor_stopped", "approval_answered", b"approval_answered", "approval_requested", b"approval_requested", "conversation_deleted", b"conversation_deleted", "conversation_forked", b"conversation_forked", "conversation_purged", b"conversation_purged", "message", b"message", "note", b"note", "payload", b"payload", "run_canceled", b"run_canceled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_started", b"step_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approval_answered", b"approval_answered", "approval_requested", b"approval_requested", "conversation_deleted", b"conversation_deleted", "conversation_forked", b"conversation_forked", "conversation_id", b"conversation_id", "conversation_purged", b"conversation_purged", "edited_from", b"edited_from", "exec_id", b"exec_id", "kind", b"kind", "message", b"message", "note", b"note", "payload", b"payload", "payload_digest", b"payload_digest", "prev_hash", b"prev_hash", "principal", b"principal", "request_id", b"request_id", "run_canceled", b"run_canceled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "seq", b"seq", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_started", b"step_started", "time_us", b"time_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_failed", b"actor_failed", "actor_started", b"actor_started", "actor_stopped", b"actor_stopped", "approval_answered", b"approval_answered", "approval_requested", b"approval_requested", "conversation_deleted", b"conversation_deleted", "conversation_forked", b"conversation_forked", "conversation_id", b"conversation_id", "conversation_purged", b"conversation_purged", "edited_from", b"edited_from", "exec_id", b"exec_id", "kind", b"kind", "message", b"message", "note", b"note", "payload", b"payload", "payload_digest", b"payload_digest", "prev_hash", b"prev_hash", "principal", b"principal", "request_id", b"request_id", "run_canceled", b"run_canceled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "seq", b"seq", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_started", b"step_started", "time_us", b"time_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_started", "run_paused", "run_resumed", "run_completed", "run_failed", "run_canceled", "message", "step_started", "step_completed", "step_failed", "approval_requested", "approval_answered", "note", "conversation_forked", "conversation_deleted", "conversation_purged"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_started", "run_paused", "run_resumed", "run_completed", "run_failed", "run_canceled", "message", "step_started", "step_completed", "step_failed", "approval_requested", "approval_answered", "note", "conversation_forked", "conversation_deleted", "conversation_purged", "actor_started", "actor_stopped", "actor_failed"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -238,25 +250,70 @@ class Limits(_message.Message):
     TIMEOUT_US_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     ACTIVE_US_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    COST_NUSD_FIELD_NUMBER: _builtins.int
     timeout_us: _builtins.int
     """Running time after which the run fails."""
     steps: _builtins.int
-    """Steps and running time after which the run asks for more."""
+    """Steps, running time, tokens and money after which the run asks for more."""
     active_us: _builtins.int
+    tokens: _builtins.int
+    cost_nusd: _builtins.int
     def __init__(
         self,
         *,
         timeout_us: _builtins.int = ...,
         steps: _builtins.int = ...,
         active_us: _builtins.int = ...,
+        tokens: _builtins.int = ...,
+        cost_nusd: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_us", b"active_us", "steps", b"steps", "timeout_us", b"timeout_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_us", b"active_us", "cost_nusd", b"cost_nusd", "steps", b"steps", "timeout_us", b"timeout_us", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Limits: _TypeAlias = Limits  # noqa: Y015
+
+@_typing.final
+class Usage(_message.Message):
+    """What model calls used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    CACHE_READ_TOKENS_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_TOKENS_FIELD_NUMBER: _builtins.int
+    COST_NUSD_FIELD_NUMBER: _builtins.int
+    UNPRICED_CALLS_FIELD_NUMBER: _builtins.int
+    input_tokens: _builtins.int
+    output_tokens: _builtins.int
+    cache_read_tokens: _builtins.int
+    """Parts of the input, as the provider counts them."""
+    cache_write_tokens: _builtins.int
+    cost_nusd: _builtins.int
+    """Billionths of a dollar, by a table of list prices."""
+    unpriced_calls: _builtins.int
+    """Calls whose price nobody knows; they are not in the cost."""
+    def __init__(
+        self,
+        *,
+        input_tokens: _builtins.int = ...,
+        output_tokens: _builtins.int = ...,
+        cache_read_tokens: _builtins.int = ...,
+        cache_write_tokens: _builtins.int = ...,
+        cost_nusd: _builtins.int = ...,
+        unpriced_calls: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_nusd", b"cost_nusd", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "unpriced_calls", b"unpriced_calls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class RunStarted(_message.Message):
@@ -519,6 +576,7 @@ class StepStarted(_message.Message):
     EFFECT_FIELD_NUMBER: _builtins.int
     TIMEOUT_US_FIELD_NUMBER: _builtins.int
     DUE_US_FIELD_NUMBER: _builtins.int
+    BY_MODEL_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     """Scope path and ordinal, such as "3" or "2/~1/4"."""
     type: _builtins.str
@@ -534,6 +592,8 @@ class StepStarted(_message.Message):
     """Of one attempt; 0 is none."""
     due_us: _builtins.int
     """When a timer is due, by the wall clock."""
+    by_model: _builtins.bool
+    """A model chose it and its arguments, not whoever wrote the agent."""
     @_builtins.property
     def arguments(self) -> Global___Data:
         """JSON."""
@@ -550,10 +610,11 @@ class StepStarted(_message.Message):
         effect: _builtins.str = ...,
         timeout_us: _builtins.int = ...,
         due_us: _builtins.int = ...,
+        by_model: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "attempt", b"attempt", "due_us", b"due_us", "effect", b"effect", "fingerprint", b"fingerprint", "key", b"key", "name", b"name", "timeout_us", b"timeout_us", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "attempt", b"attempt", "by_model", b"by_model", "due_us", b"due_us", "effect", b"effect", "fingerprint", b"fingerprint", "key", b"key", "name", b"name", "timeout_us", b"timeout_us", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -568,6 +629,7 @@ class StepCompleted(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     SKIPPED_FIELD_NUMBER: _builtins.int
     AGENT_STATE_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     attempt: _builtins.int
     skipped: _builtins.bool
@@ -580,6 +642,10 @@ class StepCompleted(_message.Message):
     def agent_state(self) -> Global___Data:
         """Of a nested agent: its private state when it returned. JSON."""
 
+    @_builtins.property
+    def usage(self) -> Global___Usage:
+        """Of a model call."""
+
     def __init__(
         self,
         *,
@@ -588,10 +654,11 @@ class StepCompleted(_message.Message):
         result: Global___Data | None = ...,
         skipped: _builtins.bool = ...,
         agent_state: Global___Data | None = ...,
+        usage: Global___Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_state", b"agent_state", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_state", b"agent_state", "result", b"result", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_state", b"agent_state", "attempt", b"attempt", "key", b"key", "result", b"result", "skipped", b"skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_state", b"agent_state", "attempt", b"attempt", "key", b"key", "result", b"result", "skipped", b"skipped", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -646,16 +713,25 @@ class ApprovalRequested(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    DIFF_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     key: _builtins.str
     """Of the step or call that waits; empty for a budget."""
     type: _builtins.str
-    """approval or question (an agent's own), permission (to begin a step), interrupted or budget."""
+    """approval or question (an agent's own), permission (to begin a step), interrupted, budget, or
+    elicitation (by a tool in the middle of a call).
+    """
     question: _builtins.str
     subject: _builtins.str
     """What a rule would be about: the name of the tool or function."""
     digest: _builtins.bytes
     """SHA-256 of type, subject, question and detail: an answer names what it answers."""
+    rule: _builtins.str
+    """Why it is asked: the rule of the policy, or what holds without one."""
+    fingerprint: _builtins.bytes
+    """Of the step that waits for permission: the answer is for exactly that."""
     @_builtins.property
     def detail(self) -> Global___Data:
         """What exactly is asked about: JSON."""
@@ -663,6 +739,10 @@ class ApprovalRequested(_message.Message):
     @_builtins.property
     def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The answers it takes; empty: any text."""
+
+    @_builtins.property
+    def diff(self) -> Global___Data:
+        """What a step would change in files, as a unified diff."""
 
     def __init__(
         self,
@@ -675,10 +755,13 @@ class ApprovalRequested(_message.Message):
         detail: Global___Data | None = ...,
         digest: _builtins.bytes = ...,
         choices: _abc.Iterable[_builtins.str] | None = ...,
+        rule: _builtins.str = ...,
+        diff: Global___Data | None = ...,
+        fingerprint: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "diff", b"diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "detail", b"detail", "digest", b"digest", "id", b"id", "key", b"key", "question", b"question", "subject", b"subject", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "detail", b"detail", "diff", b"diff", "digest", b"digest", "fingerprint", b"fingerprint", "id", b"id", "key", b"key", "question", b"question", "rule", b"rule", "subject", b"subject", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -818,3 +901,89 @@ class ConversationPurged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConversationPurged: _TypeAlias = ConversationPurged  # noqa: Y015
+
+@_typing.final
+class ActorStarted(_message.Message):
+    """An actor's process runs. In the control log where it serves more than one conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PID_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    kind: _builtins.str
+    """models, tools or agent."""
+    pid: _builtins.int
+    def __init__(
+        self,
+        *,
+        actor: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        pid: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "kind", b"kind", "pid", b"pid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActorStarted: _TypeAlias = ActorStarted  # noqa: Y015
+
+@_typing.final
+class ActorStopped(_message.Message):
+    """It doesn't any more: nobody needed it, it was told to, or it crashed and may be started again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    STDERR_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def stderr(self) -> Global___Data:
+        """The last that it wrote to its standard error."""
+
+    def __init__(
+        self,
+        *,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        stderr: Global___Data | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stderr", b"stderr"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason", "stderr", b"stderr"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActorStopped: _TypeAlias = ActorStopped  # noqa: Y015
+
+@_typing.final
+class ActorFailed(_message.Message):
+    """It crashed too often, and is left alone for a while."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    STDERR_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def stderr(self) -> Global___Data: ...
+    def __init__(
+        self,
+        *,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        stderr: Global___Data | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stderr", b"stderr"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "reason", b"reason", "stderr", b"stderr"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActorFailed: _TypeAlias = ActorFailed  # noqa: Y015

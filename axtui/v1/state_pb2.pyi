@@ -214,6 +214,7 @@ class Run(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     exec_id: _builtins.str
     seed: _builtins.str
     """What random() is seeded with: the exec_id, of the source in a fork."""
@@ -244,6 +245,8 @@ class Run(_message.Message):
     def error(self) -> _event_pb2.Error: ...
     @_builtins.property
     def output(self) -> _event_pb2.Data: ...
+    @_builtins.property
+    def usage(self) -> _event_pb2.Usage: ...
     def __init__(
         self,
         *,
@@ -266,10 +269,11 @@ class Run(_message.Message):
         output: _event_pb2.Data | None = ...,
         cause: _builtins.str = ...,
         reason: _builtins.str = ...,
+        usage: _event_pb2.Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["allowance", b"allowance", "config", b"config", "error", b"error", "limits", b"limits", "output", b"output"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allowance", b"allowance", "config", b"config", "error", b"error", "limits", b"limits", "output", b"output", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_us", b"active_us", "agent", b"agent", "allowance", b"allowance", "approve", b"approve", "cause", b"cause", "config", b"config", "ended_us", b"ended_us", "error", b"error", "exec_id", b"exec_id", "limits", b"limits", "on_interrupted", b"on_interrupted", "output", b"output", "reason", b"reason", "seed", b"seed", "started_seq", b"started_seq", "started_us", b"started_us", "state", b"state", "steps", b"steps", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_us", b"active_us", "agent", b"agent", "allowance", b"allowance", "approve", b"approve", "cause", b"cause", "config", b"config", "ended_us", b"ended_us", "error", b"error", "exec_id", b"exec_id", "limits", b"limits", "on_interrupted", b"on_interrupted", "output", b"output", "reason", b"reason", "seed", b"seed", "started_seq", b"started_seq", "started_us", b"started_us", "state", b"state", "steps", b"steps", "usage", b"usage", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -344,6 +348,8 @@ class Question(_message.Message):
     SEQ_FIELD_NUMBER: _builtins.int
     TIME_US_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    DIFF_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     key: _builtins.str
     type: _builtins.str
@@ -353,10 +359,13 @@ class Question(_message.Message):
     seq: _builtins.int
     time_us: _builtins.int
     actor: _builtins.str
+    rule: _builtins.str
     @_builtins.property
     def detail(self) -> _event_pb2.Data: ...
     @_builtins.property
     def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def diff(self) -> _event_pb2.Data: ...
     def __init__(
         self,
         *,
@@ -371,10 +380,12 @@ class Question(_message.Message):
         seq: _builtins.int = ...,
         time_us: _builtins.int = ...,
         actor: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        diff: _event_pb2.Data | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "diff", b"diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "choices", b"choices", "detail", b"detail", "digest", b"digest", "id", b"id", "key", b"key", "question", b"question", "seq", b"seq", "subject", b"subject", "time_us", b"time_us", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "choices", b"choices", "detail", b"detail", "diff", b"diff", "digest", b"digest", "id", b"id", "key", b"key", "question", b"question", "rule", b"rule", "seq", b"seq", "subject", b"subject", "time_us", b"time_us", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -444,6 +455,7 @@ class Totals(_message.Message):
     QUESTIONS_FIELD_NUMBER: _builtins.int
     OTHER_ACTOR_EVENTS_FIELD_NUMBER: _builtins.int
     UNKNOWN_EVENTS_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
     runs: _builtins.int
     messages: _builtins.int
     steps: _builtins.int
@@ -453,6 +465,8 @@ class Totals(_message.Message):
     """Actors beyond those that are kept apart."""
     unknown_events: _builtins.int
     """Events of a kind that this version doesn't know."""
+    @_builtins.property
+    def usage(self) -> _event_pb2.Usage: ...
     def __init__(
         self,
         *,
@@ -463,10 +477,11 @@ class Totals(_message.Message):
         questions: _builtins.int = ...,
         other_actor_events: _builtins.int = ...,
         unknown_events: _builtins.int = ...,
+        usage: _event_pb2.Usage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_steps", b"failed_steps", "messages", b"messages", "other_actor_events", b"other_actor_events", "questions", b"questions", "runs", b"runs", "steps", b"steps", "unknown_events", b"unknown_events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_steps", b"failed_steps", "messages", b"messages", "other_actor_events", b"other_actor_events", "questions", b"questions", "runs", b"runs", "steps", b"steps", "unknown_events", b"unknown_events", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,7 +30,8 @@ def _interruptible() -> Iterator[None]:
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     """The command line on a log of its own, in a folder of its own."""
     for name in list(os.environ):
-        if name.startswith("AXTUI_") or name in ("NO_COLOR", "COLUMNS"):
+        # Keys of models among them.
+        if name.startswith("AXTUI_") or name.endswith("_KEY") or name in ("NO_COLOR", "COLUMNS"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
     monkeypatch.chdir(tmp_path)

@@ -46,6 +46,13 @@ class Result(NamedTuple):
         return found
 
     @property
+    def unwarned(self) -> str:
+        """Standard error without what is said where there is no sandbox."""
+        lines = self.err.splitlines(keepends=True)
+        warning = re.compile('axtui: warning: |{"kind": "warning", ')
+        return "".join(line for line in lines if not warning.match(line))
+
+    @property
     def id(self) -> str:
         """The conversation that is named first."""
         label, name = self.out.splitlines()[0].split()

@@ -45,7 +45,7 @@ def test_thoughts_and_private_messages(samples: Cli) -> None:
 
 def test_json(cli: Cli) -> None:
     done = cli.run("exec", "--agent", "shell", "--input", "echo hi", "--output", "json")
-    assert (done.status, done.err) == (0, "")
+    assert (done.status, done.unwarned) == (0, "")
     *entries, result = done.json()
     events = [entry for entry in entries if entry["kind"] != "delta"]
     deltas = [entry for entry in entries if entry["kind"] == "delta"]
@@ -352,15 +352,43 @@ def test_the_workspace_stays_where_the_run_was_started(cli: Cli) -> None:
     assert str(cli.folder) in done.out.splitlines()
 
 
+def test_the_workspace_of_the_configuration(cli: Cli) -> None:
+    (cli.folder / "work").mkdir()
+    (cli.folder / "axtui.yaml").write_text(f"environment: {{workspace: {cli.folder}/work}}")
+    done = cli.run("exec", "--agent", "shell", "--input", "pwd; touch here")
+    assert done.out.splitlines()[1] == f"{cli.folder}/work"
+    assert (cli.folder / "work" / "here").exists()
+
+
 def test_verbose(cli: Cli) -> None:
     done = cli("exec", "--agent", "shell", "--input", "echo hi", "-v")
     assert done.out.splitlines()[1] == "hi"
-    assert [line.split()[1] for line in done.err.splitlines()] == [
+    assert [line.split()[1] for line in done.unwarned.splitlines()] == [
         "run.started",
         "step.started",
         "step.completed",
         "run.completed",
     ]
+
+
+def test_commands_without_a_sandbox_are_warned_of_once(cli: Cli) -> None:
+    Path(cli.folder, "axtui.yaml").write_text("environment: {sandbox: none}")
+    run = ("exec", "--agent", "shell", "--input", "echo one\necho two")
+    done = cli.run(*run)
+    said = "commands are run without a sandbox, as the configuration says"
+    assert (done.status, done.err) == (0, f"axtui: warning: {said}\n")
+    done = cli.run(*run, "--output", "json")
+    (line,) = done.err.splitlines()
+    assert json.loads(line) == {
+        "kind": "warning",
+        "code": "sandbox",
+        "message": said,
+        "hint": "",
+    }
+    with cli.terminal(*run) as terminal:
+        assert terminal.finish() == 0
+        assert [line for line in terminal.screen() if said in line] == [f"axtui: warning: {said}"]
+    assert cli.run("exec", "--agent", "echo", "--input", "x").err == ""
 
 
 def test_inputs_line_by_line(cli: Cli) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from axtui.runtime.config import Settings
 
 from .harness import Cli
 
@@ -17,11 +21,11 @@ def test_a_configuration(cli: Cli) -> None:
     text = Path(cli.folder, "axtui.yaml").read_text()
     # Every example in it is right as well.
     lines = [line.removeprefix("#") for line in text.splitlines() if line.startswith("#")]
-    examples = [line for line in lines if line and not line.startswith((" What", " $", " Where"))]
-    Path(cli.folder, "all.yaml").write_text(
-        "\n".join(line for line in examples if not line.startswith((" A", " beside")))
-    )
+    examples = [line for line in lines if not re.match(r" \S", line)]
+    Path(cli.folder, "all.yaml").write_text("\n".join(examples))
     assert cli("list", "--config", "all.yaml").err == ""
+    sections = {line.partition(":")[0] for line in examples if line and line[0].isalpha()}
+    assert sections == {field.name for field in fields(Settings)}
     again = cli("init", "config")
     assert (again.status, again.out) == (2, "")
     assert Path(cli.folder, "axtui.yaml").read_text() == text

@@ -21,6 +21,7 @@ Event = dict[str, Any]
 
 _STATUS = {"completed": 0, "failed": 1, "waiting": 3, "paused": 3}
 CONFIG = HERE / "agents.yaml"
+BARE = HERE / "bare.yaml"
 
 
 class Violation(AssertionError):
@@ -198,6 +199,7 @@ class Trial:
     folder: Path
     job: Job
     name: str = "conversation"
+    config: Path = CONFIG
     kills: int = 0
     acknowledged: dict[int, Event] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -211,7 +213,7 @@ class Trial:
 
     def command(self, name: str, *argv: str, kill: Kill | None = None) -> Ended:
         """Run a command line of axtui on this data directory."""
-        common = ("--data-dir", str(self.data), "--config", str(CONFIG), "--output", "json")
+        common = ("--data-dir", str(self.data), "--config", str(self.config), "--output", "json")
         return self.zygote.run((name, *argv, *common), self.work, kill, self.job.meddle)
 
     def attempt(self, kill: Kill | None = None) -> Ended:

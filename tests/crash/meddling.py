@@ -6,13 +6,18 @@ is changed is never a file of the product, only what this process has imported.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
+from axtui.runtime.actors.roster import Roster
+from axtui.runtime.actors.supervisor import Spec
 from axtui.runtime.eventlog import writer
 from axtui.runtime.eventlog.base import Commit
 from axtui.runtime.eventlog.writer import Writer
@@ -69,12 +74,24 @@ def _small() -> None:
     writer.FRESH_EVENTS = 8
 
 
+def _warm() -> None:
+    """No mutant: actors are forked from a process that has imported all they need."""
+    entry = str(Path(__file__).with_name("warm_entry.py"))
+    start = (sys.executable, "-I", "-S", entry, os.environ["CRASH_WARM_SOCKET"])
+    add = Roster.add
+
+    def add_warm(self: Roster, spec: Spec, *handlers: Any) -> Any:
+        return add(self, replace(spec, program=(*start, spec.program[-1])), *handlers)
+
+    Roster.add = add_warm  # type: ignore[method-assign]
+
+
 def _early() -> None:
     """Events of steps are told before the commit that they rest on."""
     flush = Writer._flush
 
     def tell_first(self: Writer, batch: Any) -> None:
-        if not batch or not _of_steps(batch[0].commit):
+        if not batch or not _of_steps(batch[0]):
             flush(self, batch)
             return
         done, self._done = self._done, lambda batch, error: None
@@ -156,6 +173,7 @@ _PRAGMAS: dict[str, dict[str, str]] = {
 }
 _PATCHES: dict[str, Callable[[], None]] = {
     "small": _small,
+    "warm": _warm,
     "early": _early,
     "eager": _eager,
     "forgetful": _forgetful,

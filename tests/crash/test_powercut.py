@@ -23,6 +23,7 @@ import pytest
 from .conftest import Pool
 from .disk import Disk, Record, read_trace
 from .harness import (
+    BARE,
     DEMO,
     EFFECTS,
     HERE,
@@ -100,7 +101,7 @@ def _record(shim: Path, root: Path, scene: Scene) -> list[Record]:
     (root / "said").mkdir(parents=True)
     environment = {"LD_PRELOAD": str(shim), "CRASH_ROOT": str(root), "CRASH_TRACE": str(trace)}
     with Zygote(root / "said", environment) as zygote:
-        trial = Trial(zygote, root, scene.job)
+        trial = Trial(zygote, root, scene.job, config=BARE)
         for kill in (*scene.kills, None):
             argv = scene.job.argv() if not trial.acknowledged else ["--resume"]
             if trial.acknowledged:

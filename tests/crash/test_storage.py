@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from .harness import (
+    BARE,
     EFFECTS,
     IDEMPOTENT,
     SHELL,
@@ -93,7 +94,7 @@ def test_a_disk_that_fills_up(
 
 @pytest.mark.parametrize("what", ["rm -f", "sh -c 'cp $0 $0.new; mv $0.new $0'"])
 def test_a_log_that_goes_away_in_mid_run(zygote: Zygote, tmp_path: Path, what: str) -> None:
-    trial = Trial(zygote, tmp_path, SHELL)
+    trial = Trial(zygote, tmp_path, SHELL, config=BARE)
     job = Job("shell", f"echo one\n{what} {trial.data}/log.db\necho two\necho three")
     ended = trial.command("exec", "--conversation", trial.name, *job.argv())
     assert ended.status == 1
@@ -104,6 +105,7 @@ def test_a_log_that_goes_away_in_mid_run(zygote: Zygote, tmp_path: Path, what: s
 
 def test_a_log_that_is_emptied_in_mid_run(zygote: Zygote, tmp_path: Path) -> None:
     trial = _finished(zygote, tmp_path)
+    trial.config = BARE
     job = Job("shell", f"echo one\n: > {trial.data}/log.db\necho two\necho three")
     ended = trial.command("exec", "--conversation", "other", *job.argv())
     # SQLite doesn't look at pages that it has in memory; the writer has to look at the file.

@@ -207,9 +207,11 @@ class TestStatus:
             ([started(), step("1", "agent"), step("1/1"), asked(key="1/2")], "running"),
             ([started(), step("1"), pb.StepFailed(key="1", next="decide")], "running"),
             (
-                [started(), step("1"), pb.StepFailed(key="1", next="decide"), asked()],
+                [started(), step("1"), pb.StepFailed(key="1", next="decide"), asked(key="1")],
                 "waiting",
             ),
+            # It is yet to be asked about.
+            ([started(), step("1"), pb.StepFailed(key="1", next="decide"), asked()], "running"),
             ([started(), step("1"), pb.StepFailed(key="1", next="retry"), asked()], "running"),
             ([started(), asked(), pb.ApprovalAnswered(id="q")], "running"),
             ([started(), asked("a"), asked("b"), pb.ApprovalAnswered(id="a")], "waiting"),

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,20 @@ MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 class World:
     """One controller, its log and its agents. A copy of it is what a crash leaves behind."""
 
-    def __init__(self, folder: Path, agents: Iterable[Registered], policy: Policy) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        agents: Iterable[Registered],
+        policy: Policy,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self.agents = list(agents)
         self.policy = policy
+        self.settings = settings or {}
         self.copies: list[World] = []
         self.log = SqliteLog.open_to_write(folder / "log.db")
-        config = Config(data_dir=folder, policy=policy)
+        config = Config(data_dir=folder, policy=policy, **self.settings)
         self.controller = Controller(self.log, config, Registry(self.agents))
 
     async def start(
@@ -154,7 +161,8 @@ class World:
         digests = {digest for record in records for digest in blobs_of(record.event())}
         blobs = [(digest, await self.log.blob(digest)) for digest in sorted(digests)]
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        world = World(folder, self.agents if agents is None else agents, policy or self.policy)
+        agents = self.agents if agents is None else agents
+        world = World(folder, agents, policy or self.policy, self.settings)
         self.copies.append(world)
         await world.log.restore(id, records, blobs)
         return world
@@ -231,10 +239,11 @@ async def make_world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeWorld
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         numbers = itertools.count(1)
 
-        def make(*agents: Registered, policy: Policy | None = None) -> World:
+        def make(*agents: Registered, policy: Policy | None = None, **settings: Any) -> World:
             path = Path(folder) / f"world{next(numbers)}"
             path.mkdir()
-            worlds.append(World(path, agents, policy or Policy()))
+            made = World(path, agents, policy or Policy(), settings)
+            worlds.append(made)
             return worlds[-1]
 
         yield make

@@ -10,20 +10,50 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from axtui.runtime.config import MAX_SECONDS, Agent, Budget, Config, parse_duration
+from axtui.runtime.config import (
+    Agent,
+    Budget,
+    Config,
+    ModelProvider,
+    Models,
+    OAuth,
+    ToolServer,
+)
 from axtui.runtime.config_file import MAX_BYTES, ConfigError, load
+from axtui.runtime.config_values import MAX_SECONDS, parse_duration
 
 FULL = """\
 eventlog: {sqlite: {filename: logs/run.db}}
+models:
+  default: local:llama
+  providers:
+    local: {kind: openai, base_url: "http://127.0.0.1:${PORT:-8080}/v1", key_env: LOCAL_KEY}
+    anthropic: {base_url: https://proxy.example}
 agents:
   - id: writer
     description: "Writes for ${AUDIENCE:-everyone}, for $$5"
     python: my.agents:writer
     timeout: 1h30m
   - {id: reader, python: "my.agents:Reader.main", timeout: 2.5}
+tools:
+  git:
+    command: [mcp-server-git, --repository, "${REPO:-.}"]
+    env: {TOKEN: secret}
+    cwd: ~/work
+    approve: {"*": ask}
+    readonly: [git_log, "git_show*"]
+    idempotent: []
+    timeout: 1m
+    max_output: 5000
+  far:
+    url: https://example.org/mcp
+    headers: {Authorization: Bearer x}
+    oauth: {client_id: me, client_secret_env: SECRET, issuer: "https://example.org"}
+skills: {paths: [mine, ~/theirs]}
 policy:
   approve: {"bash*": ask, read: allow, rm: deny}
   budget: {steps: "${STEPS}", seconds: 5m}
+  redact: ["*_KEY", DB_URL]
 """
 
 
@@ -146,9 +176,31 @@ class TestWhatAFileMaySay:
         config = read(folder, FULL, STEPS="7")
         writer = Agent("writer", "my.agents:writer", "Writes for everyone, for $5", 5400.0)
         assert config.agents == (writer, Agent("reader", "my.agents:Reader.main", timeout=2.5))
+        assert config.tools == {
+            "git": ToolServer(
+                command=("mcp-server-git", "--repository", "."),
+                env={"TOKEN": "secret"},
+                cwd=str(Path.home() / "work"),
+                approve={"*": "ask"},
+                readonly=("git_log", "git_show*"),
+                idempotent=(),
+                timeout=60,
+                max_output=5000,
+            ),
+            "far": ToolServer(
+                url="https://example.org/mcp",
+                headers={"Authorization": "Bearer x"},
+                oauth=OAuth("me", "SECRET", "https://example.org"),
+            ),
+        }
+        local = ModelProvider("openai", "http://127.0.0.1:8080/v1", "LOCAL_KEY")
+        proxy = ModelProvider(base_url="https://proxy.example")
+        assert config.models == Models("local:llama", {"local": local, "anthropic": proxy})
         assert config.policy.approve == {"bash*": "ask", "read": "allow", "rm": "deny"}
         assert list(config.policy.approve) == ["bash*", "read", "rm"]
         assert config.policy.budget == Budget(steps=7, seconds=300)
+        assert config.skills.paths == ("mine", f"{Path.home()}/theirs")
+        assert config.policy.redact == ("*_KEY", "DB_URL")
 
     @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "\ufeff", "~", "{}"])
     def test_an_empty_file_is_the_defaults(self, folder: Path, text: str) -> None:
@@ -217,10 +269,10 @@ class TestMistakes:
             "    pyton: m:f\n"
             "    timeout: soon\n"
             "  - {id: a, python: m, address: x, description: 5}\n"
-            "policy: {approve: {bash: yes, rm: }, budget: {steps: ten, tokens: 5}}\n"
-            "models: {}\n"
+            "policy: {approve: {bash: yes, rm: }, budget: {steps: ten, tokens: 0}}\n"
+            "server: {}\n"
             "eventlg: ~\n"
-            "models: 3\n"
+            "server: 3\n"
         )
         duration = "a number of seconds above zero or a duration such as '90s' or '1h30m'"
         assert problems(folder, text) == [
@@ -234,10 +286,10 @@ class TestMistakes:
             "axtui.yaml:6:26: expected 'allow', 'ask' or 'deny', got the truth value yes",
             "axtui.yaml:6:34: expected 'allow', 'ask' or 'deny', got nothing",
             "axtui.yaml:6:54: expected a whole number from 1 to 1000000000, got the text 'ten'",
-            "axtui.yaml:6:59: 'tokens' in policy.budget is not supported by this version of axtui",
-            "axtui.yaml:7:1: 'models' is not supported by this version of axtui",
+            "axtui.yaml:6:67: expected a whole number from 1 to 1000000000000, got the number 0",
+            "axtui.yaml:7:1: 'server' is not supported by this version of axtui",
             "axtui.yaml:8:1: unknown key 'eventlg'; did you mean 'eventlog'?",
-            "axtui.yaml:9:1: duplicate key 'models', first on line 7; keep one",
+            "axtui.yaml:9:1: duplicate key 'server', first on line 7; keep one",
         ]
 
     @pytest.mark.parametrize(
@@ -254,9 +306,39 @@ class TestMistakes:
             ("policy: {budget: {seconds: .inf}}", "1:28: expected a number of seconds above"),
             ("policy: {budget: {seconds: 0}}", "1:28: expected a number of seconds above zero"),
             ("eventlog: {sqlite: {filename: ''}}", "1:31: expected the path of a file"),
+            ("policy: {redact: [A B]}", "1:19: expected the name of an environment variable"),
             ("eventlog: {sqlite: {filename: ~nobody-here/x}}", "1:31: expected the path of a"),
             ("agents: [{id: a b, python: m:f}]", "1:15: expected text without spaces"),
-            ("zzz: 1", "1:1: unknown key 'zzz'; known here: eventlog, agents, policy"),
+            ("models: {default: gpt}", "1:19: expected text of the form 'provider:model'"),
+            ("models: {default: 'gemini: x'}", "1:19: expected text of the form 'provider:model'"),
+            (
+                "models: {default: gemni:x}",
+                "1:19: expected a model of a known provider, got the text 'gemni:x'; did you mean "
+                "'gemini'?",
+            ),
+            ("models: {providers: {x: ~}}", "1:25: expected a mapping, got nothing"),
+            (
+                "models: {providers: {x: {kind: openai}}}",
+                "1:22: 'base_url' is missing in models.providers.x; add it",
+            ),
+            (
+                "models: {providers: {x: {base_url: 'http://x'}}}",
+                "1:22: 'kind' is missing in models.providers.x; add it",
+            ),
+            (
+                "models: {providers: {gemini: {kind: gpt}}}",
+                "1:37: expected 'openai', 'anthropic' or 'gemini', got the text 'gpt'",
+            ),
+            ("models: {providers: {gemini: {base_url: 'ftp://x'}}}", "1:41: expected a URL that"),
+            ("models: {providers: {gemini: {key_env: a b}}}", "1:40: expected the name of an env"),
+            (
+                "models: {providers: {gemini: {base_uri: ''}}}",
+                "1:31: unknown key 'base_uri' in models.providers.gemini; did you mean 'base_url'?",
+            ),
+            (
+                "zzz: 1",
+                "1:1: unknown key 'zzz'; known here: eventlog, planner, models, ",
+            ),
             ("agents: !secret x", "1:9: the tag '!secret' is not supported; remove it"),
             ("<<: {agents: []}", "1:1: merge keys are not supported"),
             ("? [a]\n: 1", "1:3: a key has to be text"),
@@ -283,6 +365,35 @@ class TestMistakes:
         assert problem in found[0]
         assert re.match(r"axtui\.yaml:\d+:\d+: ", found[0])
 
+    def test_of_tools_all_at_once(self, folder: Path) -> None:
+        text = (
+            "tools:\n"
+            "  time: {command: [mcp-server-time, 5], env: {A: 1}, comand: x}\n"
+            "  'not a name': {command: [a]}\n"
+            "  both: {command: [a], url: 'http://x'}\n"
+            "  none: {}\n"
+            "  ftp: {url: 'ftp://x'}\n"
+            "  web: {url: 'http://x', approve: {'*': maybe}, oauth: {client_id: a, isuer: b}}\n"
+            "  mixed: {command: [a], headers: {A: b}}\n"
+            "  number: {command: [a], max_output: 0}\n"
+        )
+        name = "a name of letters, digits, '-' and '_', 1 to 64 characters"
+        assert problems(folder, text) == [
+            "axtui.yaml:2:37: expected text, got the number 5",
+            "axtui.yaml:2:50: expected text, got the number 1",
+            "axtui.yaml:2:54: unknown key 'comand' in tools.time; did you mean 'command'?",
+            f"axtui.yaml:3:3: expected {name}, got the text 'not a name'",
+            "axtui.yaml:4:9: expected either 'command' or 'url', got a mapping",
+            "axtui.yaml:5:9: expected either 'command' or 'url', got a mapping",
+            "axtui.yaml:6:8: expected a 'url' that begins with http:// or https://, got a mapping",
+            "axtui.yaml:7:41: expected 'allow', 'ask' or 'deny', got the text 'maybe'",
+            "axtui.yaml:7:56: 'client_secret_env' is missing in tools.web.oauth; add it",
+            "axtui.yaml:7:56: 'issuer' is missing in tools.web.oauth; add it",
+            "axtui.yaml:7:71: unknown key 'isuer' in tools.web.oauth; did you mean 'issuer'?",
+            "axtui.yaml:8:10: expected 'headers' and 'oauth' only beside 'url', got a mapping",
+            "axtui.yaml:9:38: expected a whole number from 1 to 16777216, got the number 0",
+        ]
+
     def test_an_alias_bomb_is_refused(self, folder: Path) -> None:
         ten = ", ".join(["*{0}"] * 10)
         levels = [f"{new}: &{new} [{ten.format(old)}]" for old, new in pairwise("abcde")]
@@ -294,7 +405,7 @@ class TestMistakes:
         assert problems(folder, text) == [
             "axtui.yaml:3:12: the variable A is not set; set it or write ${A:-default}",
             "axtui.yaml:4:14: the variable B is not set; set it or write ${B:-default}",
-            "axtui.yaml:5:1: unknown key 'modles'; known here: eventlog, agents, policy",
+            "axtui.yaml:5:1: unknown key 'modles'; did you mean 'models'?",
             "axtui.yaml:5:9: '${' names no variable; write ${NAME}, ${NAME:-default} or $$ for $",
         ]
 

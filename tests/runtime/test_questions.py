@@ -188,7 +188,7 @@ async def uses(ctx: Context) -> list[Any]:
     return found
 
 
-DENIED = "denied: the policy forbids it"
+DENIED = "denied: the policy forbids it (policy.approve {!r}: deny)"
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ DENIED = "denied: the policy forbids it"
     [
         ("policy", {}, ["approval"], ["seen", "x", True]),
         ("policy", {"wri*": "ask"}, ["permission", "approval"], ["seen", "x", True]),
-        ("policy", {"write": "deny"}, ["approval"], ["seen", DENIED, True]),
-        ("policy", {"write": "allow", "*": "deny"}, ["approval"], [DENIED, "x", True]),
+        ("policy", {"write": "deny"}, ["approval"], ["seen", DENIED.format("write"), True]),
+        ("policy", {"write": "allow", "*": "deny"}, ["approval"], [DENIED.format("*"), "x", True]),
         ("ask", {}, ["permission", "approval"], ["seen", "x", True]),
         ("ask", {"look": "ask"}, ["permission", "permission", "approval"], ["seen", "x", True]),
         ("all", {"*": "deny"}, [], ["seen", "x", True]),
@@ -334,6 +334,18 @@ async def test_a_budget_that_is_not_granted_fails_the_run(make_world: MakeWorld)
     await copy.resume()
     assert (await copy.error()).code == "budget"
     assert (await copy.kinds()).count("approval.requested") == 1
+
+
+async def test_more_budget_is_seen_whatever_the_state_is_kept_in(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("axtui.runtime.eventlog.conversation.KEYFRAME_EVERY", 1)
+    world = make_world(counts, policy=Policy(budget=Budget(steps=2)))
+    await world.start(counts)
+    await world.waiting()
+    await world.answer("more", always=True)
+    assert await world.output() == 5
+    assert (await world.kinds()).count("approval.requested") == 2
 
 
 async def test_steps_abreast_ask_for_their_budget_once(make_world: MakeWorld) -> None:

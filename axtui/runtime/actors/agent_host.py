@@ -25,6 +25,7 @@ from axtui.agent import (
     Request,
     Scope,
     StepFailed,
+    ToolError,
     _scope,
 )
 from axtui.model.codec import load_json
@@ -86,7 +87,7 @@ class _Host:
     async def step(self, params: Any, progress: Progress) -> Any:
         """Call the function of a step, with the context variables that it was asked for with."""
         function, variables = self._functions[params["key"]]
-        doing = _do(function, params, progress)
+        doing = _do(self._peer, function, params, progress)
         return await asyncio.create_task(doing, context=variables.copy())
 
     async def quiet(self, params: Any, progress: Progress) -> None:
@@ -94,15 +95,18 @@ class _Host:
         await replay.quiet(asyncio.get_running_loop())
 
 
-async def _do(function: Callable[[], Any], params: Any, progress: Progress) -> str:
+async def _do(peer: Peer, function: Callable[[], Any], params: Any, progress: Progress) -> str:
     task = asyncio.current_task()
     assert task is not None
-    deltas = Deltas(lambda offset, text: progress(text))
+    deltas = Deltas(lambda channel, text: progress([channel, text]))
+    controller = _Controller(peer, {"epoch": params["epoch"], "key": params["key"]})
     this = Call(
         idempotency_key=params["idempotency_key"],
         attempt=params["attempt"],
         workspace=params["workspace"],
         delta=deltas.add,
+        ask=controller.ask,
+        environment=controller,
     )
     try:
         return kept(await run_effect(function, this, None, task))
@@ -111,7 +115,42 @@ async def _do(function: Callable[[], Any], params: Any, progress: Progress) -> s
     except BaseException as error:
         raise _told(error) from None
     finally:
-        deltas.over = True
+        deltas.end()
+
+
+class _Controller:
+    """What the function of a step can ask of the controller."""
+
+    def __init__(self, peer: Peer, step: dict[str, Any]) -> None:
+        self._peer = peer
+        self._step = step
+
+    async def ask(self, question: str, choices: Sequence[str], about: Any) -> str:
+        asked = {**self._step, "question": question, "choices": list(choices), "about": about}
+        return str(await self._peer.call("elicit", asked))
+
+    async def run(
+        self,
+        command: str,
+        *,
+        workspace: str,
+        timeout: float | None = None,
+        on_output: Callable[[str], None] = lambda text: None,
+        variables: Mapping[str, str] | None = None,
+        readable: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        wanted = {
+            "command": command,
+            "workspace": workspace,
+            "timeout": timeout,
+            "variables": dict(variables or {}),
+            "readable": list(readable),
+        }
+        try:
+            done = await self._peer.call("command", {**self._step, "wanted": wanted}, on_output)
+        except Fault as fault:
+            raise ToolError(str(fault)) from None
+        return dict(done)
 
 
 def _told(error: BaseException) -> Fault:
@@ -145,7 +184,8 @@ class _Journal:
         tool = self._brought.get(request.type, {}).get(request.name)
         if tool is not None:
             request.effect, request.timeout, request.retry = tool.effect, tool.timeout, tool.retry
-            request.function = partial(tool.function, **load_json(request.arguments))
+            arguments = load_json(request.arguments) if request.body is None else request.body
+            request.function = partial(tool.function, **arguments)
         if request.function is None:
             return await self._ask(request)
         self._functions[request.key] = request.function, copy_context()
@@ -199,6 +239,8 @@ class _Journal:
             "timeout": request.timeout,
             "retry": astuple(request.retry),
             "own": request.function is not None,
+            "by_model": request.by_model,
+            "body": request.body,
         }
         try:
             told = await self._peer.call("ask", params, settles=True)

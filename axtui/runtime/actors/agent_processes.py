@@ -24,7 +24,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import axtui
-from axtui.agent import Agent, ContinueRun, Request, Retry, Scope, StepFailed, call
+from axtui.agent import (
+    Agent,
+    Call,
+    ContinueRun,
+    Request,
+    Retry,
+    Scope,
+    StepFailed,
+    ToolError,
+    call,
+)
 from axtui.model.codec import dump_json, load_json
 from axtui.runtime import replay
 from axtui.runtime.actors.supervisor import Actor, Change, Spec
@@ -44,6 +54,7 @@ BUSY_SECONDS = 10.0
 # Nothing counts that a process does once it is to end.
 GRACE_SECONDS = 0.1
 MAX_DELTA = 64 * 1024
+MAX_CHANNEL = 32
 _PATH = re.compile(r"(~[0-9]{1,9}/){0,100}")
 _KEY = re.compile(_PATH.pattern + "[0-9]{1,9}")
 # A file in the current folder must not stand in for what Python or axtui need to get going.
@@ -63,6 +74,8 @@ class _Attached:
     scope: Scope
     peer: Peer
     asked: set[str] = field(default_factory=set)
+    steps: dict[str, Call] = field(default_factory=dict)
+    """What its functions that are being run may ask for, by the key of the step."""
 
 
 class AgentProcesses:
@@ -223,7 +236,13 @@ class AgentProcesses:
             dict(os.environ),
             grace=GRACE_SECONDS,
         )
-        handlers = {"ask": self._ask, "history": self._history, "patched": self._patched}
+        handlers = {
+            "ask": self._ask,
+            "history": self._history,
+            "patched": self._patched,
+            "elicit": self._elicit,
+            "command": self._command,
+        }
         return Actor(spec, _ignore, handlers, on_gone=partial(self._gone, agent.id))
 
     def _gone(self, agent_id: str) -> None:
@@ -262,12 +281,14 @@ class AgentProcesses:
             params["effect"],
             params["timeout"],
             Retry(*params["retry"]),
+            by_model=params["by_model"],
+            body=params["body"],
         )
         if request.key in attached.asked:
             raise Fault("key", f"{request.key} was asked for before")
         attached.asked.add(request.key)
         if params["own"]:
-            request.function = partial(self._step, attached.peer, request.key)
+            request.function = partial(self._step, attached, params["epoch"], request.key)
         try:
             value = await _answer(attached.journal, request)
         except StepFailed as failed:
@@ -281,19 +302,44 @@ class AgentProcesses:
         finally:
             self._told.add(attached.peer)
 
-    async def _step(self, peer: Peer, key: str) -> Any:
-        this = call()
+    async def _step(self, attached: _Attached, epoch: int, key: str) -> Any:
+        this = attached.steps[key] = call()
         params = {
+            "epoch": epoch,
             "key": key,
             "idempotency_key": this.idempotency_key,
             "attempt": this.attempt,
             "workspace": this.workspace,
         }
+
+        def show(said: Any) -> None:
+            channel, text = said
+            this.delta(str(text)[:MAX_DELTA], str(channel)[:MAX_CHANNEL])
+
         try:
-            result = await peer.call("step", params, lambda text: this.delta(str(text)[:MAX_DELTA]))
+            result = await attached.peer.call("step", params, show)
         except Fault as fault:
             raise _unkept(fault) from None
+        finally:
+            attached.steps.pop(key, None)
         return load_json(result)
+
+    async def _elicit(self, params: Any, progress: Progress) -> Any:
+        this = self._step_of(params)
+        return await this.ask(str(params["question"]), params["choices"], params["about"])
+
+    async def _command(self, params: Any, progress: Progress) -> Any:
+        this = self._step_of(params)
+        try:
+            return await this.environment.run(on_output=progress, **params["wanted"])
+        except ToolError as error:
+            raise Fault("tool", str(error)) from None
+
+    def _step_of(self, params: Any) -> Call:
+        try:
+            return self._find(params).steps[params["key"]]
+        except KeyError:
+            raise Fault("stale", "this step is over") from None
 
     async def _history(self, params: Any, progress: Progress) -> Any:
         return await self._find(params).journal.history(int(params["limit"]))

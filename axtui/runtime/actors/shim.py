@@ -96,7 +96,7 @@ class _Guard:
             if self._wake in ready:
                 self._reap()
             elif 0 in ready:
-                self._wait(self._grace)
+                self._wait(self._grace, hurried=True)
                 self._stop = True
         if self._status is None:
             self._signal(signal.SIGTERM)
@@ -104,9 +104,11 @@ class _Guard:
         self._sweep()
         return self._status or 0
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, hurried: bool = False) -> None:
         until = time.monotonic() + seconds
-        while self._status is None and not self._stop and (left := until - time.monotonic()) > 0:
+        while self._status is None and not (hurried and self._stop):
+            if (left := until - time.monotonic()) <= 0:
+                return
             select.select([self._wake], [], [], left)
             self._reap()
 

@@ -1,5 +1,6 @@
 """Runs shell commands, one after the other, each as a step of its own."""
 
+import signal
 from typing import Any
 
 from axtui.agent import Context, Effect, agent
@@ -25,10 +26,13 @@ async def shell(ctx: Context) -> None:
         if output := done["output"]:
             await ctx.emit(output)
         if done["exit_status"] != 0:
-            raise CommandFailed(f"line {number} ({command}) {_ending(done['exit_status'])}")
+            raise CommandFailed(f"line {number} ({command}) {_ending(done)}")
 
 
-def _ending(status: int) -> str:
-    if status < 0:
-        return f"was ended by signal {-status}"
+def _ending(done: dict[str, Any]) -> str:
+    status = done["exit_status"]
+    if done.get("timed_out"):
+        return "took longer than a command may, and was ended; see environment.limits.time"
+    if 128 < status < 128 + signal.NSIG:
+        return f"was ended by signal {status - 128}"
     return f"ended with exit status {status}"

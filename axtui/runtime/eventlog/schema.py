@@ -170,6 +170,9 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    # In KiB. Settling large events takes more pages than the 2 MB that are usual; those that don't
+    # fit are written, and read again, along the way.
+    connection.execute("PRAGMA cache_size = -8000")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     migrate(connection, MIGRATIONS)
 

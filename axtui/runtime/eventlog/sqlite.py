@@ -68,14 +68,17 @@ class SqliteLog:
         self._gone: set[int] = set()
 
     @classmethod
-    def open_to_read(cls, path: Path) -> SqliteLog:
-        """Open an existing log without the lease. Raises LogError if there is none."""
+    def open_to_read(cls, path: Path, *, probe: bool = False) -> SqliteLog:
+        """Open an existing log without the lease. Raises LogError if there is none.
+
+        `probe` is for one look, which leaves nothing beside the file.
+        """
         path = Path(os.path.realpath(path))
         with ExitStack() as undo:
             try:
                 if not path.is_file():
                     raise NoLog(path)
-                reader = connect(path, write=False)
+                reader = connect(path, write=False, probe=probe)
                 undo.callback(reader.close)
                 check_current(reader, path)
             except STORE_ERRORS as error:
@@ -177,7 +180,7 @@ class SqliteLog:
         for append in batch:
             if error is None:
                 append.conversation.committed(append)
-            append.commit.resolve(error)
+            append.resolve(error)
         for conversation_id in {append.conversation.id for append in batch}:
             self._wake(conversation_id)
 

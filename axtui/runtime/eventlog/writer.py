@@ -154,38 +154,20 @@ def settle(connection: sqlite3.Connection) -> None:
 
 
 def _write(connection: sqlite3.Connection, batch: list[Append]) -> int:
-    events: list[Any] = []
-    last: dict[int, Append] = {}
+    rows = [row for append in batch for row in append.rows]
+    last = {append.conversation.number: append for append in batch}
     summaries: dict[int, Append] = {}
     for append in batch:
-        number = append.conversation.number
-        for row in append.rows:
-            record = row.record
-            events.append(
-                (
-                    number,
-                    record.seq,
-                    record.kind,
-                    row.step,
-                    row.request_id,
-                    record.envelope,
-                    record.payload,
-                )
-            )
-        last[number] = append
         if append.summary is not None:
-            summaries[number] = append
-        if append.keyframes or append.blobs or any(row.blobs for row in append.rows):
+            summaries[append.conversation.number] = append
+        if append.keyframes or append.blobs or append.blob_refs:
             _write_extras(connection, append)
     if summaries:
         _write_summaries(connection, summaries)
-    _insert(connection, "INSERT INTO fresh VALUES", 7, events)
-    heads = [
-        (number, append.head.seq, append.head.hash, append.head.time_us)
-        for number, append in last.items()
-    ]
+    _insert(connection, "INSERT INTO fresh VALUES", 7, rows)
+    heads = [(number, *append.head) for number, append in last.items()]
     _insert(connection, "INSERT OR REPLACE INTO heads VALUES", 4, heads)
-    return sum(1 + len(event[6] or b"") // 1024 for event in events)
+    return sum(1 + len(payload or b"") // 1024 for *_, payload in rows)
 
 
 def _write_summaries(connection: sqlite3.Connection, appends: dict[int, Append]) -> None:
@@ -207,10 +189,10 @@ def _write_extras(connection: sqlite3.Connection, append: Append) -> None:
         [(number, seq, FOLD_VERSION, state) for seq, state in append.keyframes],
     )
     connection.executemany("INSERT OR IGNORE INTO blobs VALUES (?,?)", append.blobs)
-    refs = [(number, row.record.seq, digest) for row in append.rows for digest in row.blobs]
+    refs = [(number, seq, digest) for seq, digest in append.blob_refs]
     # One that only an event of a later append will name is kept by the first row of this one.
     named = {digest for _, _, digest in refs}
-    first = append.rows[0].record.seq
+    first = append.records[0].seq
     refs += [(number, first, digest) for digest, _ in append.blobs if digest not in named]
     connection.executemany("INSERT OR IGNORE INTO blob_refs VALUES (?,?,?)", refs)
 

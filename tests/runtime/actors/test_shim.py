@@ -109,6 +109,23 @@ def test_nothing_is_left_behind(
     assert not any(_is_alive(pid) for pid in pids)
 
 
+@pytest.mark.parametrize("how", ["end of input", "SIGTERM"])
+def test_the_program_has_its_time_to_tidy_up(
+    started: list[subprocess.Popen[bytes]], how: str
+) -> None:
+    tidies = "trap 'sleep 0.1; echo tidied; exit 5' TERM; echo up; while :; do sleep 0.01; done"
+    process = _start(started, "sh", "-c", tidies, grace=20 if how == "SIGTERM" else 2)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    if how == "SIGTERM":
+        process.terminate()
+    else:
+        assert process.stdin is not None
+        process.stdin.close()
+    assert process.stdout.read() == b"tidied\n"
+    assert process.wait() == 5
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux finds daemons")
 def test_what_the_program_leaves_behind_ends_with_it(
     started: list[subprocess.Popen[bytes]],

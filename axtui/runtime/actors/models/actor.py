@@ -1,0 +1,85 @@
+"""The models of a controller: its side of the process that asks the providers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from axtui.agent import ActorError, Retry, Tool, call
+from axtui.runtime.actors.models.faults import ModelFault
+from axtui.runtime.actors.models.providers import named_model
+from axtui.runtime.actors.roster import Roster, ask
+from axtui.runtime.actors.supervisor import Spec
+from axtui.runtime.actors.wire import Fault
+from axtui.runtime.config import Models as Settings
+from axtui.runtime.errors import Refused
+
+# Providers are down for minutes, and a run is there for days.
+RETRY = Retry(attempts=8, delay=1.0, max_delay=60.0, total=1800.0)
+TIMEOUT = 600.0
+# The process bounds the call by itself; if it doesn't, it hangs.
+_PATIENCE = 30.0
+
+
+class Models:
+    """What `Context.model` and `Chat` ask."""
+
+    def __init__(self, roster: Roster, settings: Settings) -> None:
+        program = (sys.executable, "-m", "axtui.runtime.actors.models")
+        # The keys are in the environment, whatever their names.
+        spec = Spec("models", "models", program, asdict(settings), os.environ)
+        self._settings = settings
+        self._actor = roster.add(spec)
+        self._warming: asyncio.Task[None] | None = None
+
+    def check(self, model: str) -> None:
+        """Raise Refused, saying what would do, if a model can't be asked."""
+        try:
+            named_model(model, os.environ, self._settings)
+        except ModelFault as fault:
+            raise Refused("usage", str(fault)) from None
+
+    def warm(self) -> None:
+        """Have the process started by the time that somebody asks."""
+        if self._warming is None and self._actor.state == "stopped":
+            self._warming = asyncio.create_task(self._start(), name="warm models")
+
+    def tool(self, model: str) -> Tool:
+        """A model as what a step calls. A call is repeated if nobody knows how it ended: it does
+        nothing but cost."""
+        complete = partial(self._complete, model)
+        return Tool(model, complete, effect="idempotent", retry=RETRY)
+
+    async def _complete(
+        self, model: str, /, prompt: str = "", timeout: float | None = None, **request: Any
+    ) -> Any:
+        if prompt:
+            request["messages"] = [{"role": "user", "content": [{"text": prompt}]}]
+        seconds = timeout or TIMEOUT
+        try:
+            name = named_model(model, os.environ, self._settings)
+        except ModelFault as fault:
+            raise ActorError(fault.code, str(fault)) from None
+        asked = {**request, "model": name, "timeout": seconds}
+        try:
+            async with asyncio.timeout(seconds + _PATIENCE):
+                return await ask(self._actor, "complete", asked, _shown(call().delta))
+        except TimeoutError:
+            await self._actor.stop("hung")
+            raise ActorError("timeout", "the model process hung", retryable=True) from None
+
+    async def _start(self) -> None:
+        # Whoever asks a model then starts it again, and is told what is wrong.
+        with suppress(Fault):
+            async with self._actor.use():
+                pass
+
+
+def _shown(delta: Callable[..., None]) -> Callable[[Any], None]:
+    return lambda progress: delta(progress["text"], progress["channel"])

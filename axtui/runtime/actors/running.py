@@ -1,0 +1,260 @@
+"""A command in flight: its process, what it says, and how all of it is brought to an end."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Callable, Mapping
+
+from axtui.agent import ToolError
+from axtui.runtime.actors.cgroup import ControlGroup
+from axtui.runtime.actors.sandbox import NoSandbox, Sandbox, View
+
+# How long a sandbox may take to come about, and what was killed to go.
+START_SECONDS = 30.0
+END_SECONDS = 30.0
+# Without a sandbox, how long a command has to end by itself when it is asked to.
+TERM_SECONDS = 0.2
+# Who escaped without a sandbox may hold the pipe open; whoever says nothing so long is left.
+SILENT_SECONDS = 0.2
+
+
+class Output(asyncio.Protocol):
+    """What a command says: of at most `limit` bytes all of them, else the first and the last.
+
+    `show` gets the first `limit` bytes as text, as they come.
+    """
+
+    def __init__(self, limit: int, show: Callable[[str], None]) -> None:
+        self.closed = asyncio.Event()
+        self.bytes = 0
+        self._limit = limit
+        self._show = show
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._head = bytearray()
+        self._tail = bytearray()
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes were left out."""
+        return max(0, self.bytes - self._limit)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what belongs to either end, and show what is within the limit."""
+        if shown := data[: max(0, self._limit - self.bytes)]:
+            self._show(self._decoder.decode(shown))
+        self.bytes += len(data)
+        begun = data[: self._limit // 2 - len(self._head)]
+        self._head += begun
+        self._tail += data[len(begun) :]
+        ended = self._limit - self._limit // 2
+        if len(self._tail) > 2 * ended:
+            del self._tail[:-ended]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more will come."""
+        self.closed.set()
+
+    def text(self) -> str:
+        """What was kept, with a line in the middle that says how much was not."""
+        if not self.dropped:
+            return (self._head + self._tail).decode(errors="replace")
+        tail = self._tail[len(self._tail) - self._limit + self._limit // 2 :]
+        # Characters that the cut went through are left out.
+        begun = codecs.getincrementaldecoder("utf-8")(errors="replace").decode(self._head)
+        while tail and 0x80 <= tail[0] < 0xC0:
+            del tail[0]
+        ended = tail.decode(errors="replace")
+        return f"{begun}\n[… {self.dropped:,} bytes are left out …]\n{ended}"
+
+
+class Running:
+    """A command that was started, with all that it starts in turn."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        guard: int,
+        output: Output,
+        sandboxed: bool,
+        group: ControlGroup | None,
+    ) -> None:
+        self._process = process
+        self._exit = asyncio.ensure_future(process.wait())
+        self._guard = guard
+        self._output = output
+        self._sandboxed = sandboxed
+        self._group = group
+        self._transports: list[asyncio.BaseTransport] = []
+        self._status = asyncio.StreamReader()
+        self._first = asyncio.ensure_future(self._first_process())
+
+    @classmethod
+    async def start(
+        cls,
+        command: list[str],
+        view: View,
+        sandbox: Sandbox | None,
+        group: ControlGroup | None,
+        variables: Mapping[str, str],
+        output: Output,
+    ) -> Running:
+        """Start what `guarded` made. Raises ToolError if that can't be done."""
+        stdin, guard = os.pipe()
+        said, stdout = os.pipe()
+        heard, status = _patient_pipe() if sandbox else os.pipe()
+        filter = sandbox.open_filter() if sandbox else -1
+        inherited = [end for end in (status, filter) if sandbox and end >= 0]
+        try:
+            before = sandbox.arguments(view, filter, status) if sandbox else []
+            process = await asyncio.create_subprocess_exec(
+                *(group.entering() if group else ()),
+                *before,
+                *command,
+                cwd=None if sandbox else view.workspace,
+                env=variables,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=asyncio.subprocess.STDOUT,
+                pass_fds=inherited,
+                start_new_session=True,
+            )
+        except (OSError, ValueError, NoSandbox) as error:
+            for end in (guard, said, heard):
+                os.close(end)
+            if group is not None:
+                await group.close()
+            raise ToolError(f"can't start a command in {view.workspace}: {error}") from None
+        finally:
+            for end in {stdin, stdout, status, *inherited}:
+                os.close(end)
+        running = cls(process, guard, output, sandbox is not None, group)
+        await running._listen(said, heard)
+        return running
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether it ends by itself in so many seconds."""
+        done, _ = await asyncio.wait({self._exit}, timeout=seconds)
+        return bool(done)
+
+    async def end(self) -> int:
+        """End what there still is of it, and give back the exit status, that of a shell."""
+        try:
+            if not self._exit.done():
+                await self._before_the_end()
+        finally:
+            self._kill()
+        status = self._exit.result() if await self.wait(END_SECONDS) else -signal.SIGKILL
+        await asyncio.wait({self._first}, timeout=END_SECONDS)
+        if self._pidfd >= 0:
+            await _gone(self._pidfd)
+        await self._all_said()
+        return status if status >= 0 else 128 - status
+
+    async def failed_to_start(self) -> bool:
+        """Whether a sandbox that has ended hadn't got as far as the command."""
+        status = self._process.returncode or 0
+        return self._sandboxed and status > 0 and b"exit-code" not in await self._status.read()
+
+    async def close(self) -> None:
+        """Let go of everything. What couldn't be ended by now is left."""
+        for transport in self._transports:
+            transport.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._exit.cancel()
+        self._first.cancel()
+        if self._group is not None:
+            await self._group.close()
+
+    @property
+    def _pidfd(self) -> int:
+        return self._first.result() if self._first.done() else -1
+
+    async def _listen(self, said: int, heard: int) -> None:
+        """Take what the command says, and what bubblewrap says of it."""
+        loop = asyncio.get_running_loop()
+        status = asyncio.StreamReaderProtocol(self._status)
+        listening = await loop.connect_read_pipe(lambda: self._output, os.fdopen(said, "rb", 0))
+        hearing = await loop.connect_read_pipe(lambda: status, os.fdopen(heard, "rb", 0))
+        self._transports = [listening[0], hearing[0]]
+
+    async def _first_process(self) -> int:
+        """A pidfd of the sandbox's first process, which goes when all others in there are gone;
+        -1 if there's none, or none any more."""
+        # Half a line if bubblewrap is killed right then, but the number is whole.
+        pid = re.search(rb'"child-pid": (\d+)', await self._status.readline())
+        with contextlib.suppress(ProcessLookupError):
+            return os.pidfd_open(int(pid[1])) if pid else -1
+        return -1
+
+    async def _before_the_end(self) -> None:
+        """Let a command end by itself, if it can hear that; let a sandbox begin: bubblewrap's first
+        process would wait for ever if its second were killed before."""
+        if self._sandboxed:
+            await asyncio.wait({self._first}, timeout=START_SECONDS)
+        else:
+            self._signal(signal.SIGTERM)
+            await self.wait(TERM_SECONDS)
+
+    def _kill(self) -> None:
+        if self._group is not None:
+            self._group.kill()
+        self._signal(signal.SIGKILL)
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        if self._guard >= 0:
+            # Whoever watches this in there ends all the rest at once.
+            os.close(self._guard)
+            self._guard = -1
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if not self._sandboxed:
+                # The one who watches is in the group too, so that nobody else's has its number.
+                os.killpg(self._process.pid, number)
+            elif not self._exit.done():
+                # The process's own method would take its exit status away from asyncio.
+                os.kill(self._process.pid, number)
+
+    async def _all_said(self) -> None:
+        """Wait until the pipe is read empty, though somebody who escaped may hold it open."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + END_SECONDS
+        closed = asyncio.ensure_future(self._output.closed.wait())
+        before = -1
+        while not closed.done() and before < self._output.bytes and loop.time() < deadline:
+            before = self._output.bytes
+            await asyncio.wait({closed}, timeout=SILENT_SECONDS)
+        closed.cancel()
+
+
+async def _gone(pidfd: int) -> None:
+    """Wait until a process is gone; one that is stuck in the kernel is left after a while."""
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    loop.add_reader(pidfd, gone.set)
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await gone.wait()
+    finally:
+        loop.remove_reader(pidfd)
+    # Whoever is process 1 of a container has inherited it.
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)  # noqa: ASYNC222
+
+
+def _patient_pipe() -> tuple[int, int]:
+    """A pipe that can be written to though nobody is left to read it: bubblewrap would end in the
+    middle of things else."""
+    read_end, write_end = os.pipe()
+    try:
+        return read_end, os.open(f"/dev/fd/{write_end}", os.O_RDWR | os.O_CLOEXEC)
+    finally:
+        os.close(write_end)

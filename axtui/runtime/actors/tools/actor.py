@@ -1,0 +1,139 @@
+"""The tool servers of a controller: its side of the process that speaks MCP with them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any, NamedTuple
+
+from axtui.agent import ONCE, ActorError, Call, Effect, Retry, Tool, ToolError, call
+from axtui.runtime.actors.roster import Roster, ask
+from axtui.runtime.actors.supervisor import Spec
+from axtui.runtime.actors.tools.elicitation import question, reply
+from axtui.runtime.actors.wire import Fault, Progress
+from axtui.runtime.config import ToolServer
+
+TIMEOUT = 300.0
+# The process bounds a call by itself; if it doesn't, it hangs.
+_PATIENCE = 30.0
+
+
+class _InFlight(NamedTuple):
+    tool: str
+    call: Call
+    limit: asyncio.Timeout
+
+
+class ToolServers:
+    """What `Context.tool` finds on MCP servers, as `SERVER.TOOL`."""
+
+    def __init__(self, roster: Roster, servers: Mapping[str, ToolServer]) -> None:
+        program = (sys.executable, "-m", "axtui.runtime.actors.tools")
+        hello = {
+            "servers": {name: asdict(server) for name, server in servers.items()},
+            "workspace": os.getcwd(),
+        }
+        handlers = {"changed": self._changed, "ask": self._asked}
+        self._servers = servers
+        self._actor = roster.add(Spec("tools", "tools", program, hello, os.environ), handlers)
+        self._tools: dict[str, Tool] | None = None
+        self.states: dict[str, Any] = {}
+        self._numbers = itertools.count(1)
+        self._calls: dict[int, _InFlight] = {}
+
+    async def all(self) -> list[Tool]:
+        """The tools of all servers that can be reached; `states` tells of the others."""
+        if not self._servers:
+            return []
+        if self._tools is None:
+            listed = await ask(self._actor, "tools", None)
+            self.states = listed["servers"]
+            self._tools = {entry["name"]: self._tool(entry) for entry in listed["tools"]}
+        return list(self._tools.values())
+
+    async def resources(self) -> dict[str, Any]:
+        """See `ToolHost.resources`."""
+        return await self._look("resources")
+
+    async def prompts(self) -> dict[str, Any]:
+        """See `ToolHost.prompts`."""
+        return await self._look("prompts")
+
+    async def find(self, name: str) -> Tool | None:
+        """The tool of that name."""
+        if name.partition(".")[0] not in self._servers:
+            return None
+        await self.all()
+        return (self._tools or {}).get(name)
+
+    async def _look(self, what: str) -> dict[str, Any]:
+        found: dict[str, Any] = {what: [], "errors": {}}
+        if self._servers:
+            found = await ask(self._actor, what, None)
+        return found
+
+    def _tool(self, entry: Mapping[str, Any]) -> Tool:
+        effect: Effect = "readonly" if entry["readonly"] else ""
+        if not effect and entry["idempotent"]:
+            effect = "idempotent"
+        return Tool(
+            entry["name"],
+            partial(self._call, entry["name"]),
+            effect=effect,
+            retry=Retry() if effect else ONCE,
+            description=entry["description"],
+            schema=entry["schema"],
+            pin=entry["digest"],
+        )
+
+    async def _call(self, tool: str, /, **arguments: Any) -> Any:
+        this = call()
+        number = next(self._numbers)
+        seconds = self._servers[tool.partition(".")[0]].timeout or TIMEOUT
+        asked = {
+            "call": number,
+            "name": tool,
+            "arguments": arguments,
+            "timeout": seconds,
+            "meta": {"axtui/idempotency-key": this.idempotency_key},
+        }
+        try:
+            async with asyncio.timeout(seconds + _PATIENCE) as limit:
+                self._calls[number] = _InFlight(tool, this, limit)
+                result = await ask(self._actor, "call", asked, lambda line: this.delta(f"{line}\n"))
+        except TimeoutError:
+            await self._actor.stop("hung")
+            raise ActorError("timeout", "the tool process hung", unknown=True) from None
+        finally:
+            del self._calls[number]
+        if result["error"]:
+            raise ToolError(_text(result) or f"{tool} failed and doesn't say why")
+        return result
+
+    async def _asked(self, params: Any, progress: Progress) -> Any:
+        """A tool asks in the middle of a call; what it wants to know becomes a question."""
+        flight = self._calls.get(params["call"])
+        if flight is None:
+            raise Fault("gone", "nobody waits for that call any more")
+        loop, left = asyncio.get_running_loop(), flight.limit.when()
+        before = loop.time()
+        # A person may take days.
+        flight.limit.reschedule(None)
+        try:
+            answer = await flight.call.ask(*question(flight.tool, params))
+        finally:
+            flight.limit.reschedule(left and left + loop.time() - before)
+        return reply(params, answer)
+
+    async def _changed(self, params: Any, progress: Progress) -> Any:
+        """A server's tools are others now."""
+        self._tools = None
+
+
+def _text(result: Mapping[str, Any]) -> str:
+    return "\n".join(part["text"] for part in result["content"] if "text" in part)

@@ -1,0 +1,160 @@
+"""How an agent works on a task with a model: it answers, calls tools, and is told what came of it,
+until it calls no more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from axtui.agent import Chat, Context, StepFailed
+from axtui.runtime.agents.compaction import compacted
+
+MAX_TURNS = 200
+MAX_HISTORY = 1000
+# A model is shown that much of a result; the log has the whole.
+MAX_RESULT_CHARS = 40_000
+HISTORY_CHARS = 600_000
+_UNFIT = re.compile(r"[^A-Za-z0-9_-]")
+MAX_NAME = 64
+# Faults of a model that end once somebody has waited, paid, or set a key.
+_PASSING = frozenset(
+    {"auth", "failed", "gone", "network", "no_key", "overloaded", "quota", "rate_limited"}
+    | {"start", "timeout", "unavailable"}
+)
+
+Json = dict[str, Any]
+
+
+class _Unfit(Exception):
+    """A call that can't be made as the model wants it."""
+
+
+async def work(ctx: Context, system: str) -> str:
+    """The model's last word on `ctx.input`. Settings are in the run's configuration: `model`,
+    `system_prompt` (in place of `system`), `max_steps` (turns before a person is asked whether to
+    go on), `timeout` (seconds of one model call), `history_chars`."""
+    settings: Json = ctx.config if isinstance(ctx.config, dict) else {}
+    tools = await ctx.tools()
+    offered = _named(ctx.agent_id, tools)
+    for tool in tools:
+        if "error" in tool:
+            await ctx.emit(f"No tools of {tool['name']}: {tool['error']}", thought=True)
+    chat = Chat(
+        ctx,
+        settings.get("model") or "default",
+        system=_told(ctx, settings.get("system_prompt") or system),
+        tools=[{**tool, "name": name} for name, tool in offered.items()],
+        timeout=settings.get("timeout"),
+    )
+    chat.messages = await _earlier(ctx)
+    allowed = turns = settings.get("max_steps") or MAX_TURNS
+    news = _message("user", {"text": ctx.input})
+    while True:
+        chat.messages = await compacted(ctx, chat, settings.get("history_chars") or HISTORY_CHARS)
+        reply = await _asked(ctx, chat, news)
+        calls = [part["tool_call"] for part in reply["content"] if "tool_call" in part]
+        text = "\n\n".join(part["text"] for part in reply["content"] if part.get("text"))
+        await _think_aloud(ctx, reply["content"])
+        if not calls:
+            return (
+                text if reply["finish"] != "length" else f"{text}\n[cut off by the model's limit]"
+            )
+        if text:
+            await ctx.emit(text)
+        turns -= 1
+        if not turns:
+            if not await ctx.approve(f"It took {allowed} turns so far. Let it go on?"):
+                return f"Stopped after {allowed} turns."
+            turns = allowed
+        results = await asyncio.gather(*(_done(ctx, offered, call) for call in calls))
+        news = _message("tool", *results)
+
+
+async def _asked(ctx: Context, chat: Chat, news: Json) -> Json:
+    """The model's answer. Where it can't be had for a reason that may go away, even after the
+    step's own attempts, a person is asked whether to go on trying: the work so far is worth it."""
+    while True:
+        try:
+            return await chat.send(news)
+        except StepFailed as failed:
+            if failed.code not in _PASSING:
+                raise
+            question = f"No model answers: {failed.message}. Try again?"
+            if await ctx.ask(question, choices=("retry", "fail")) == "fail":
+                raise
+
+
+def _named(own: str, tools: Sequence[Json]) -> dict[str, Json]:
+    """The tools by names that every provider takes. No agent is offered itself."""
+    offered: dict[str, Json] = {}
+    for tool in tools:
+        name = _UNFIT.sub("_", tool["name"].replace(".", "__"))[:MAX_NAME]
+        if "error" not in tool and not (tool.get("agent") and tool["name"] == own):
+            offered.setdefault(name, tool)
+    return offered
+
+
+def _told(ctx: Context, system: str) -> str:
+    return f"{system}\n\nToday is {ctx.now():%A, %d %B %Y}. The workspace is {ctx.workspace}."
+
+
+async def _earlier(ctx: Context) -> list[Json]:
+    """What was said in earlier runs of the conversation."""
+    return [_message(role, {"text": text}) for role, text in await ctx.history(MAX_HISTORY) if text]
+
+
+async def _think_aloud(ctx: Context, content: Sequence[Json]) -> None:
+    thoughts = "\n".join(part["thought"] for part in content if part.get("thought"))
+    if thoughts:
+        await ctx.emit(thoughts, thought=True)
+
+
+async def _done(ctx: Context, offered: Mapping[str, Json], call: Json) -> Json:
+    """Do what the model asked for. Whatever goes wrong, it's told, and can do better."""
+    try:
+        content, error = await _act(ctx, offered, call), False
+    except StepFailed as failed:
+        content, error = failed.message, True
+    except _Unfit as unfit:
+        content, error = str(unfit), True
+    result = {"id": call["id"], "name": call["name"], "content": content, "error": error}
+    return {"tool_result": result}
+
+
+async def _act(ctx: Context, offered: Mapping[str, Json], call: Json) -> Any:
+    name = call["name"]
+    if "malformed" in call:
+        raise _Unfit(f"The arguments are not a JSON object: {call['malformed'][:1000]}")
+    if name not in offered:
+        raise _Unfit(f"There is no tool {name!r}. There are: {', '.join(offered)}")
+    tool = offered[name]
+    if tool.get("agent"):
+        input = call["arguments"].get("input")
+        if not isinstance(input, str):
+            raise _Unfit("An agent is told what to do in `input`, a text.")
+        return await ctx.agent(tool["name"], input, ctx.config)
+    value = await ctx.act(tool["name"], call["arguments"])
+    if value is None:
+        return "It was interrupted and skipped: nobody knows whether it took effect."
+    return _shown(value)
+
+
+def _shown(value: Any) -> Any:
+    """A result as the model gets it: in full, unless it is too long."""
+    if isinstance(value, dict) and isinstance(value.get("content"), list):
+        texts = [part.get("text") for part in value["content"]]
+        if all(isinstance(text, str) for text in texts):
+            value = "\n".join(texts)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) <= MAX_RESULT_CHARS:
+        return value
+    half = MAX_RESULT_CHARS // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n[… {left_out:,} characters left out …]\n{text[-half:]}"
+
+
+def _message(role: str, *parts: Json) -> Json:
+    return {"role": role, "content": list(parts)}

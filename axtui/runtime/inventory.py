@@ -1,0 +1,156 @@
+"""What there is to run with: agents, and what a model would be offered. Nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+from axtui.agent import Request, Scope, Tool
+from axtui.runtime.actors.models.faults import ModelFault
+from axtui.runtime.actors.models.providers import DEFAULT_MODEL, named_model
+from axtui.runtime.actors.roster import Roster
+from axtui.runtime.actors.tools.actor import ToolServers
+from axtui.runtime.agents import BUILT_IN, DEFAULT, WITH_MODEL
+from axtui.runtime.config import Config
+from axtui.runtime.errors import Refused
+from axtui.runtime.policy import Rules, Verdict, foreseen, rules_of
+from axtui.runtime.redaction import redactor
+from axtui.runtime.registry import load_registry, loaded
+from axtui.runtime.toolbox import Toolbox
+
+
+class AgentInfo(NamedTuple):
+    """An agent. `kind` is built-in or python, `model` is "provider:name" where it asks one by
+    itself, and `problem` says why it can't run now; empty if it can.
+    """
+
+    id: str
+    kind: str
+    description: str
+    model: str = ""
+    problem: str = ""
+
+
+class ToolInfo(NamedTuple):
+    """A tool that a model would be offered, from `source`: agents, workspace, skills, or the name
+    of a server. `verdict` is what the policy says of a call by a model, `exceptions` what it says
+    of some calls: by other agents, or with some arguments.
+    """
+
+    name: str
+    source: str
+    effect: str
+    verdict: Verdict
+    exceptions: list[Verdict]
+    description: str
+
+
+class ToolsInfo(NamedTuple):
+    """The tools that there are, and by the names of servers `state` (ready or failed), `error`,
+    `name` and `version`."""
+
+    tools: list[ToolInfo]
+    servers: dict[str, dict[str, str]]
+
+
+class Offered(NamedTuple):
+    """What servers offer beside tools, as `ToolHost` describes it, and by the names of servers
+    why they could not be asked."""
+
+    entries: list[dict[str, Any]]
+    errors: dict[str, str]
+
+
+def list_agents(config: Config) -> list[AgentInfo]:
+    """All agents that `--agent` can name."""
+    model, lack = _model(config)
+    found = {}
+    for agent in BUILT_IN:
+        info = AgentInfo(agent.id, "built-in", agent.description)
+        asks = agent.id in WITH_MODEL
+        found[agent.id] = info._replace(model=model, problem=lack) if asks else info
+    for entry in config.agents:
+        try:
+            description, problem = loaded(entry).description, ""
+        except Refused as refused:
+            description, problem = entry.description, str(refused)
+        found[entry.id] = AgentInfo(entry.id, "python", description, problem=problem)
+    return list(found.values())
+
+
+async def list_tools(config: Config, server: str = "") -> ToolsInfo:
+    """All tools, or those of one server. Raises Refused for one that there isn't, and ActorError
+    if no server at all can be asked."""
+    redact = redactor(config, os.environ).text
+    rules = rules_of(config)
+    async with unrecorded(config) as roster:
+        if server:
+            servers = ToolServers(roster, _only(config, server).tools)
+            found = [(server, tool) for tool in await servers.all()]
+        else:
+            toolbox = Toolbox(config, load_registry(config), roster)
+            servers = toolbox.servers
+            found = await toolbox.all()
+    told = ("state", "error", "name", "version")
+    return ToolsInfo(
+        [_info(rules, source, tool) for source, tool in found],
+        {name: {key: redact(state[key]) for key in told} for name, state in servers.states.items()},
+    )
+
+
+async def list_offered(
+    config: Config, what: Literal["resources", "prompts"], server: str = ""
+) -> Offered:
+    """The resources or prompts of all servers, or of one. Raises as `list_tools` does."""
+    redact = redactor(config, os.environ)
+    async with unrecorded(config) as roster:
+        servers = ToolServers(roster, _only(config, server).tools)
+        found = await (servers.resources() if what == "resources" else servers.prompts())
+    errors = {name: why.removeprefix(f"{name}: ") for name, why in found["errors"].items()}
+    return Offered(redact.value(found[what]), redact.value(errors))
+
+
+@asynccontextmanager
+async def unrecorded(config: Config) -> AsyncIterator[Roster]:
+    """For actors that are stopped at the end, without a word in any log."""
+    roster = Roster(None, redactor(config, os.environ).text)
+    try:
+        yield roster
+    finally:
+        await roster.close()
+
+
+def _model(config: Config) -> tuple[str, str]:
+    """The model of the agents that ask one by themselves, and why it can't be asked."""
+    name = config.planner.model or DEFAULT_MODEL
+    try:
+        return named_model(name, os.environ, config.models), ""
+    except ModelFault as fault:
+        return "", str(fault)
+
+
+def _only(config: Config, server: str) -> Config:
+    if not server:
+        return config
+    if server not in config.tools:
+        known = ", ".join(config.tools) or "none"
+        raise Refused("usage", f"there is no tool server {server!r}", f"there are {known}")
+    return replace(config, tools={server: config.tools[server]})
+
+
+def _info(rules: Rules, source: str, tool: Tool) -> ToolInfo:
+    request = Request(
+        key="",
+        type="tool",
+        name=tool.name,
+        arguments="{}",
+        scope=Scope("", DEFAULT, "", 0),
+        effect=tool.effect,
+        by_model=True,
+        unprotected=tool.unprotected,
+    )
+    verdict, exceptions = foreseen(rules, request)
+    return ToolInfo(tool.name, source, tool.effect, verdict, exceptions, tool.description)

@@ -1,0 +1,131 @@
+"""exec with a model: what it takes, what is shown meanwhile, and what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.providers import environment
+from tests.providers.process import release, serving
+
+from .harness import Cli
+
+Serve = Callable[..., dict[str, str]]
+ASK = ("exec", "--conversation", "c", "--input", "go")
+WRITE = {"calls": [{"name": "write_file", "arguments": {"path": "a", "content": "new\n"}}]}
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts a provider, and gives back the variables that lead there."""
+    with ExitStack() as servers:
+
+        def start(*script: dict[str, Any]) -> dict[str, str]:
+            folder = tmp_path / "provider"
+            folder.mkdir()
+            return environment(servers.enter_context(serving(list(script), folder)))
+
+        yield start
+
+
+def test_a_model_needs_a_key(cli: Cli) -> None:
+    done = cli.run(*ASK)
+    assert (done.status, done.out) == (2, "")
+    assert "GEMINI_API_KEY" in done.err
+    assert cli("list", "--output", "json").out == ""
+
+
+def test_the_model_of_the_run_is_the_one_that_has_to_be_there(cli: Cli, serve: Serve) -> None:
+    url = serve({"text": "Hello."})["OLLAMA_BASE_URL"]
+    config = ("--agent-config", '{"model": "ollama:small"}')
+    done = cli.run(*ASK, *config, env={"OLLAMA_BASE_URL": url})
+    assert (done.status, done.out) == (0, "Conversation: c\nHello.\nseq=8\n")
+    wrong = cli.run("exec", "--input", "x", "--agent-config", '{"model": 1}')
+    assert (wrong.status, "'1' is not a model" in wrong.err) == (2, True)
+
+
+def test_a_resume_without_the_key_says_so_at_once(cli: Cli, serve: Serve) -> None:
+    assert cli.run(*ASK, env=serve(WRITE)).status == 3
+    assert cli("approve", "c").status == 0
+    done = cli.run("exec", "--conversation", "c", "--resume")
+    assert (done.status, "GEMINI_API_KEY" in done.err) == (2, True)
+    assert not (cli.folder / "a").exists()
+
+
+def test_what_a_model_says_is_shown_as_it_comes_and_once(cli: Cli, serve: Serve) -> None:
+    env = serve(
+        {
+            "thought": ["Let me ", "think."],
+            "text": ["First comes ", "this line.\nThen that\nand ", "the end."],
+            "hold": "rest",
+            "after": 2,
+        }
+    )
+    with cli.terminal(*ASK, **env) as terminal:
+        terminal.expect("planner: default")
+        terminal.expect("First comes this line")
+        shown = terminal.screen()
+        assert [line for line in shown if "First comes this line." in line] == [
+            "  First comes this line."
+        ]
+        release(env["OLLAMA_BASE_URL"].removesuffix("/v1"), "rest")
+        assert terminal.finish() == 0
+        lines = terminal.screen()
+    assert lines[1:] == [
+        "Thinking: Let me think.",
+        "First comes this line.",
+        "Then that",
+        "and the end.",
+        "seq=9",
+    ]
+
+
+def test_a_thought_is_shown_while_it_is_thought(cli: Cli, serve: Serve) -> None:
+    look = {"calls": [{"name": "list_files"}], "hold": "answer"}
+    env = serve({"thought": ["Hm, ", "a hard one."], **look}, {"text": "Yes."})
+    with cli.terminal(*ASK, **env) as terminal:
+        terminal.expect(r"planner: default \d.*  Thinking.*\r\n.*  Hm, a hard one\.")
+        release(env["OLLAMA_BASE_URL"].removesuffix("/v1"), "answer")
+        assert terminal.finish() == 0
+        assert terminal.screen()[1:] == ["Thinking: Hm, a hard one.", "Yes.", "seq=13"]
+
+
+def test_a_question_shows_what_would_change_in_color(cli: Cli, serve: Serve) -> None:
+    (cli.folder / "a").write_text("old\n")
+    env = serve(WRITE, {"text": "Done."})
+    with cli.terminal(*ASK, **env) as terminal:
+        terminal.expect(r"May planner run the tool write_file")
+        terminal.expect(r"\x1b\[31m  -old\x1b\[0m")
+        terminal.expect(r"\x1b\[32m  \+new\x1b\[0m")
+        terminal.expect("asked because: no rule allows it")
+        terminal.expect(r"\[approve/deny\] ")
+        terminal.type("approve\n")
+        terminal.expect("Done.")
+        assert terminal.finish() == 0
+    assert (cli.folder / "a").read_text() == "new\n"
+
+
+def test_show_tells_all_of_a_question_rules_and_usage(cli: Cli, serve: Serve) -> None:
+    text = "".join(f"line {number}\n" for number in range(9000))
+    write = {"calls": [{"name": "write_file", "arguments": {"path": "a", "content": text}}]}
+    list_it = {"calls": [{"name": "shell", "arguments": {"command": "ls"}}]}
+    env = serve(list_it, {"text": "Listed."}, write)
+    asked = cli.run(*ASK, env=env)
+    assert (asked.status, '"ls"' in asked.err) == (3, True)
+    cli("approve", "c", "--always")
+    assert cli.run("exec", "--conversation", "c", "--resume", env=env).status == 0
+    asked = cli.run(*ASK, env=env)
+    assert asked.status == 3
+    assert "`axtui show` has the whole of it" in asked.err
+    told = cli("show", "c").out
+    assert "\nrule          permission 'shell(ls)': always approve\n" in told
+    assert "\nmodels        10 tokens in, 5 out, $0." in told
+    assert "\nin all runs   30 tokens in, 15 out, $0." in told
+    assert "\n    line 8999\n" in told
+    assert "too many to compare\n  asked because: no rule allows it" in told
+    ended = cli("events", "c", "--kind", "step.completed").out
+    assert ended.count("(10 tokens in, 5 out, $0.") == 3

@@ -1,0 +1,207 @@
+"""A secret that tools, models and people give away: it is in no table of the log, nor shown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+from collections import defaultdict
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from axtui.agent import Context, agent, call, tool
+from axtui.runtime.actors.supervisor import Spec
+from axtui.runtime.actors.wire import Fault
+from axtui.runtime.agents.planner import planner
+from axtui.runtime.config import Environment, ToolServer
+from axtui.runtime.eventlog.base import CONTROL_LOG
+from axtui.runtime.journal import Delta
+from tests.runtime.conftest import ID, MakeWorld, World, drive_to_end
+from tests.runtime.scripted import Model, says, turns, wants
+
+CANARY = "cn-7f3Kq9ZtW2xLp8"
+REDACTED = "[redacted:CANARY_TOKEN]"
+_LEAKY = (sys.executable, str(Path(__file__).with_name("leaky_server.py")))
+
+
+@pytest.fixture(autouse=True)
+def _canary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY_TOKEN", CANARY)
+
+
+def _in_database(path: Path) -> list[str]:
+    """Where in a database the secret is: each place a table and a column."""
+    found = []
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master")]
+        for table in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+            rows = connection.execute(f'SELECT * FROM "{table[0]}"')
+            columns = [column[0] for column in rows.description]
+            for row in rows:
+                for column, value in zip(columns, row, strict=True):
+                    data = value if isinstance(value, bytes) else str(value).encode()
+                    if CANARY.encode() in data:
+                        found.append(f"{table[0]}.{column}")
+    assert {"events", "conversations"} <= set(tables)
+    return found
+
+
+async def _check(world: World, deltas: list[Delta]) -> str:
+    """Nothing of the secret is anywhere; gives back all that is told of it as JSON."""
+    await world.settled()
+    streams: defaultdict[Any, str] = defaultdict(str)
+    for delta in deltas:
+        streams[delta[:6]] += delta.text
+    told = json.dumps([*await world.events(), *streams.values()])
+    assert CANARY not in told
+    assert CANARY[:10] not in told
+    assert _in_database(world.folder / "log.db") == []
+    for path in world.folder.rglob("*.db*"):
+        assert CANARY.encode() not in path.read_bytes(), path
+    return told
+
+
+class _Deltas(list[Delta]):
+    """What is shown of a conversation that isn't in its log."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._watching = world.controller.watching(ID)
+        self._watcher = self._watching.__enter__()
+
+    def take(self) -> _Deltas:
+        self += self._watcher.take_deltas()
+        return self
+
+    def end(self) -> None:
+        self._watching.__exit__(None, None, None)
+
+
+async def test_tools_that_give_it_away(make_world: MakeWorld, tmp_path: Path) -> None:
+    half = len(CANARY) // 2
+    slow = f'printf %s "{CANARY[:half]}"; sleep 0.3; printf %s "{CANARY[half:]}"'
+    (tmp_path / "notes").write_text(f"one\n{CANARY}\nthree\n")
+    model = Model(
+        turns(
+            says(
+                "",
+                *(wants(f"leaky__{name}") for name in ("fail", "wonder")),
+                wants("shell", command='echo "$CANARY_TOKEN"'),
+                wants("read_file", path="notes"),
+                wants("edit_file", path="notes", old="three", new="four"),
+            ),
+            says("", wants("shell", command=slow), wants("leaky__say")),
+            says("", wants("leaky__die")),
+            says(f"It is {CANARY}."),
+        )
+    )
+    world = make_world(
+        model.agent(),
+        environment=Environment(env=("CANARY_TOKEN",)),
+        tools={"leaky": ToolServer(command=_LEAKY, env={"CANARY_TOKEN": CANARY})},
+    )
+    deltas = _Deltas(world)
+    await world.start(planner, f"Mind {CANARY}", workspace=str(tmp_path))
+    state = await drive_to_end(
+        world, lambda question: (list(question.choices) or ['{"word": "it is"}'])[0]
+    )
+    assert state.run.state == "completed", state.run
+    told = await _check(world, deltas.take())
+    deltas.end()
+    _check_told(told, await world.events())
+    # Neither does the model get to see it.
+    assert CANARY not in json.dumps(model.requests)
+    assert json.dumps(model.requests).count(REDACTED) >= 8
+
+
+def _check_told(told: str, events: list[dict[str, Any]]) -> None:
+    questions = {
+        e["data"]["subject"].partition("@")[0]: e["data"]
+        for e in events
+        if e["kind"] == "approval.requested"
+    }
+    assert REDACTED in questions["leaky.wonder"]["question"]
+    assert REDACTED in questions["edit_file"]["diff"]
+    assert f"1/2 with {REDACTED}\\ninfo: have {REDACTED}\\n" in told
+    errors = [e["data"]["error"]["message"] for e in events if e["kind"] == "step.failed"]
+    assert any(f"{REDACTED} was refused" in error for error in errors)
+    assert any(f"fatal: {REDACTED}" in error for error in errors)
+    assert events[-1]["data"]["output"] == f"It is {REDACTED}."
+    assert events[1]["data"]["content"] == [{"text": f"Mind {REDACTED}"}]
+
+
+async def test_a_stream_that_gives_it_away_in_pieces(make_world: MakeWorld) -> None:
+    @tool(effect="readonly")
+    async def spell() -> str:
+        for letter in f"<{CANARY}>":
+            call().delta(letter)
+            await asyncio.sleep(0)
+        return CANARY
+
+    @agent(tools=[spell])
+    async def spells(ctx: Context) -> Any:
+        ctx.state["found"] = await ctx.tool("spell")
+        await ctx.emit(f"thinking of {CANARY}", thought=True, internal=True)
+        return [CANARY, {CANARY: CANARY}]
+
+    world = make_world(spells)
+    deltas = _Deltas(world)
+    await world.run(spells, config={"with": CANARY})
+    told = await _check(world, deltas.take())
+    deltas.end()
+    assert "".join(delta.text for delta in deltas) == f"<{REDACTED}>"
+    assert told.count(REDACTED) >= 7
+
+
+async def test_an_exception_that_gives_it_away(make_world: MakeWorld) -> None:
+    def login(secret: str) -> None:
+        raise ValueError(f"{secret} is wrong")
+
+    @agent
+    async def logs_in(ctx: Context) -> None:
+        await ctx.step(login, CANARY)
+
+    world = make_world(logs_in)
+    await world.start(logs_in)
+    error = await world.error()
+    assert f"{REDACTED} is wrong" in error.message
+    await _check(world, [])
+
+
+async def test_a_person_who_gives_it_away(make_world: MakeWorld) -> None:
+    @agent
+    async def asks(ctx: Context) -> str:
+        return await ctx.ask("The token?")
+
+    world = make_world(asks)
+    await world.start(asks)
+    await world.waiting()
+    await world.answer("", text=CANARY)
+    assert await world.output() == REDACTED
+    controller = world.controller
+    await controller.fork(ID, 4, "fork", {"text": f"No, {CANARY}"}, "tester")
+    await controller.cancel("fork", f"it is {CANARY}", "tester")
+    await controller.delete("fork", CANARY, "tester")
+    await world.start(asks)
+    await world.waiting()
+    await controller.pause(ID, CANARY, "tester")
+    await _check(world, [])
+
+
+async def test_an_actor_that_gives_it_away_with_its_end(make_world: MakeWorld) -> None:
+    world = make_world(planner)
+    said = f"print('fatal: {CANARY}', flush=True); raise SystemExit('with {CANARY}')"
+    actor = world.controller.roster.add(Spec("leaky", "tools", (sys.executable, "-c", said)))
+    with pytest.raises(Fault) as failed:
+        await actor.call("anything", None)
+    assert REDACTED in str(failed.value)
+    await world.controller.roster.close()
+    await world.settled(CONTROL_LOG)
+    told = json.dumps(await world.events(CONTROL_LOG))
+    assert CANARY not in told
+    assert told.count(REDACTED) >= 2
+    assert _in_database(world.folder / "log.db") == []
