@@ -200,8 +200,9 @@ class Driver:
         if not self._lost.done():
             self._lost.set_result(agent_id)
 
-    def _fail(self, code: str, message: str) -> None:
-        self._request_stop(_Stop("failed", pb.Error(code=code, message=message)))
+    def _fail(self, code: str, message: str, detail: str = "") -> None:
+        error = pb.Error(code=code, message=message, detail=detail)
+        self._request_stop(_Stop("failed", error))
 
     def _request_stop(self, stop: _Stop) -> None:
         if not self._stop.done():

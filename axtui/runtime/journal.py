@@ -63,7 +63,7 @@ class Journal:
         conversation: Conversation,
         history: History,
         processes: AgentProcesses,
-        fail: Callable[[str, str], None],
+        fail: Callable[..., None],
     ) -> None:
         self._services = services
         self._conversation = conversation
@@ -118,6 +118,12 @@ class Journal:
     async def committed(self) -> None:
         """Wait until all that is in the log by now is on disk."""
         await self._recorder.committed()
+
+    def fail(self, error: Exception) -> NoReturn:
+        """Fail the run for what is none of its agents' doing."""
+        described = describe(error)
+        self._fail(described.code, described.message, described.detail)
+        raise asyncio.CancelledError
 
     def changes(self, path: str) -> dict[str, bool]:
         """The keys below `path` that were recorded in earlier lives, and whether each is that of a

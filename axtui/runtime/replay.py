@@ -29,16 +29,17 @@ Place = asyncio.Future[None]
 class Elsewhere(Protocol):
     """The run's agents that aren't in this process."""
 
-    starting: int
-    """How many are about to begin."""
-
     @property
-    def attached(self) -> bool:
-        """Whether there are any."""
+    def told(self) -> bool:
+        """Whether any may be busy with what it was told."""
         ...
 
     async def quiet(self) -> None:
-        """Wait until all that they were told has set off what it does, and that is known here."""
+        """Wait until what they were told has set off all that it does, and that is known here."""
+        ...
+
+    async def answer(self) -> bool:
+        """Whether there is none that computes, and so couldn't ask for anything."""
         ...
 
 
@@ -140,7 +141,7 @@ class Replay:
             self._open = self._open or self.finished
             return
         if self._server is None:
-            if not self._elsewhere.attached and is_quiet(self._loop):
+            if is_quiet(self._loop) and not self._elsewhere.told:
                 place.set_result(None)
             # Others have to wait until what this one sets off is over.
             self._server = asyncio.create_task(self._serve())
@@ -179,17 +180,17 @@ class Replay:
         if self.finished:
             return
         left = self._moved + self._patience - self._loop.time()
-        if self._elsewhere.starting:
-            left = self._patience
         if left <= 0:
             self._doubt = asyncio.create_task(self._check_elsewhere())
         else:
             self._alarm = self._loop.call_later(left, self._check)
 
     async def _check_elsewhere(self) -> None:
-        # Who computes for a long time can't ask meanwhile, but isn't stuck.
+        moved = self._moved
+        if not await self._elsewhere.answer():
+            self._moved = self._loop.time()
         await self._quiet()
-        if self._moved + self._patience > self._loop.time():
+        if self._moved != moved:
             self._check()
         elif not self.finished:
             self._on_stuck(self._marks[self._next].key)
@@ -206,5 +207,4 @@ class Replay:
 
     async def _quiet(self) -> None:
         await quiet(self._loop)
-        if self._elsewhere.attached:
-            await self._elsewhere.quiet()
+        await self._elsewhere.quiet()

@@ -14,6 +14,7 @@ import pytest
 from .harness import Cli
 
 _SAMPLES = ("asker", "chooser", "gate", "hanger", "pair", "stubborn", "talker")
+_INLINE = ("inline_hanger", "inline_stubborn")
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,10 @@ def samples(cli: Cli, request: pytest.FixtureRequest) -> Iterator[Cli]:
     """The same with the sample agents configured."""
     module = f"samples_{abs(hash(request.node.nodeid))}"
     shutil.copy(Path(__file__).with_name("sample_agents.py"), cli.folder / f"{module}.py")
-    agents = "\n".join(f'  - {{id: {name}, python: "{module}:{name}"}}' for name in _SAMPLES)
+    agents = "\n".join(
+        [f'  - {{id: {name}, python: "{module}:{name}"}}' for name in _SAMPLES]
+        + [f'  - {{id: {name}, python: "{module}:{name}", isolation: inline}}' for name in _INLINE]
+    )
     (cli.folder / "axtui.yaml").write_text(f"agents:\n{agents}\n")
     yield cli
     sys.modules.pop(module, None)

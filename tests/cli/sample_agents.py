@@ -55,6 +55,13 @@ async def gate(ctx: Context) -> str:
 
 @agent
 async def hanger(ctx: Context) -> None:
+    """Never lets go of the interpreter."""
+    await ctx.emit("hanging")
+    sum(range(10**11))
+
+
+@agent
+async def inline_hanger(ctx: Context) -> None:
     """Never lets go of the loop."""
     os.write(1, b"hanging\n")
     while True:
@@ -65,6 +72,11 @@ async def _deaf() -> None:
     while True:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(3600)
+
+
+@agent
+async def inline_stubborn(ctx: Context) -> str:
+    return str(await stubborn.function(ctx))
 
 
 @agent

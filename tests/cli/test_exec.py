@@ -279,8 +279,9 @@ def test_a_signal_says_how_to_go_on(samples: Cli) -> None:
     assert """axtui exec --conversation 'it'"'"'s-mine' --resume""" in err
 
 
-def test_a_signal_ends_what_hangs(samples: Cli) -> None:
-    with samples.started("exec", "--agent", "hanger", "--input", "") as process:
+@pytest.mark.parametrize("agent", ["hanger", "inline_hanger"])
+def test_a_signal_ends_what_hangs(samples: Cli, agent: str) -> None:
+    with samples.started("exec", "--agent", agent, "--input", "") as process:
         _until(process, "hanging")
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate()
@@ -288,8 +289,9 @@ def test_a_signal_ends_what_hangs(samples: Cli) -> None:
     assert "--resume" in err
 
 
-def test_a_task_that_an_agent_leaves_behind_keeps_nobody(samples: Cli) -> None:
-    with samples.started("exec", "--agent", "stubborn", "--input", "") as process:
+@pytest.mark.parametrize("agent", ["stubborn", "inline_stubborn"])
+def test_a_task_that_an_agent_leaves_behind_keeps_nobody(samples: Cli, agent: str) -> None:
+    with samples.started("exec", "--agent", agent, "--input", "") as process:
         out, err = process.communicate()
     assert process.returncode == 0
     assert "done" in out.splitlines()

@@ -48,11 +48,13 @@ async def child(ctx: Context) -> str:
 @agent
 async def mixed(ctx: Context) -> list[Any]:
     """Parallel branches with effects, nested agents, a timer, an approval, a big result."""
+    # Those that run in processes of their own call each other.
+    child = "child_apart" if ctx.agent_id == "apart" else "child"
     first = await ctx.step(partial(effect, "x" * 40_000), name="big")
     await ctx.emit(f"{len(first)} characters")
     halves = await asyncio.gather(
         *(ctx.step(partial(effect, n), name=f"half{n}") for n in range(3)),
-        *(ctx.agent("child", str(n)) for n in range(3)),
+        *(ctx.agent(child, str(n)) for n in range(3)),
     )
     await ctx.sleep(0.01)
     if not await ctx.approve("Go on?"):
@@ -76,6 +78,20 @@ async def blocks(ctx: Context) -> None:
     """Never gives up the loop: a call that blocks."""
     await ctx.step(effect, name="before")
     time.sleep(600)  # noqa: ASYNC251
+
+
+@agent
+async def computes(ctx: Context) -> None:
+    """Never gives up the interpreter's lock."""
+    await ctx.step(effect, name="before")
+    sum(range(10**11))
+
+
+@agent
+async def computes_in_step(ctx: Context) -> None:
+    """Nor does this one, in a step."""
+    await ctx.step(effect, name="before")
+    await ctx.step(partial(sum, range(10**11)), name="sum")
 
 
 @agent

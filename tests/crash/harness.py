@@ -178,6 +178,8 @@ IDEMPOTENT = replace(
 )
 DEMO = Job("demo", "go", {"speed": 0})
 MIXED = Job("mixed", "go")
+# The same with its agents in processes of their own.
+APART = Job("apart", "go")
 
 
 @dataclass

@@ -77,13 +77,15 @@ def _until_effect(work: Path) -> None:
 @pytest.mark.parametrize(
     ("agent", "input"),
     [
-        ("spins", ""),
-        ("blocks", ""),
-        ("blocks_in_step", ""),
-        ("ignores_cancel", ""),
+        *((agent, "") for agent in ("spins", "blocks", "blocks_in_step", "ignores_cancel")),
+        *((f"{agent}_inline", "") for agent in ("spins", "blocks", "blocks_in_step")),
+        ("ignores_cancel_inline", ""),
+        # There is no end of these in the process that has to heed the signal.
+        ("computes", ""),
+        ("computes_in_step", ""),
         ("shell", _STUBBORN),
     ],
-    ids=["spins", "blocks", "blocks-in-step", "ignores-cancel", "stubborn-command"],
+    ids=lambda value: value if value.isidentifier() else "",
 )
 def test_a_signal_ends_it_whatever_hangs(
     zygote: Zygote, tmp_path: Path, agent: str, input: str

@@ -20,6 +20,7 @@ import pytest
 
 from .conftest import Pool
 from .harness import (
+    APART,
     CONFIG,
     DEMO,
     IDEMPOTENT,
@@ -39,7 +40,13 @@ from .harness import (
 )
 
 SEED = 20_250_801
-JOBS = {"shell": SHELL, "idempotent": IDEMPOTENT, "demo": DEMO, "mixed": MIXED}
+JOBS = {
+    "shell": SHELL,
+    "idempotent": IDEMPOTENT,
+    "demo": DEMO,
+    "mixed": MIXED,
+    "apart": APART,
+}
 SHORT_KILLS = 25
 LONG_KILLS = 600
 # Batches form as they come, so a run has a commit more or less than another one.

@@ -95,7 +95,7 @@ class World:
         """The state once the run isn't driven any more."""
         task = self.controller.driven(id)
         if task is not None:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await asyncio.wait({task})
             task.result()
         return await self.log.state(id)
@@ -110,7 +110,7 @@ class World:
 
         conversation.on_append.append(hear)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not test(conversation.state):
                     heard.clear()
                     await heard.wait()
@@ -182,7 +182,7 @@ class World:
     async def close(self) -> None:
         for world in self.copies:
             await world.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.controller.close("tester")
 
 
@@ -265,7 +265,7 @@ async def drive_to_end(world: World, answer: Answer, id: str = ID) -> st.State:
             return await world.log.state(id)
         conversation = await world.log.conversation(id)
         waiting = asyncio.create_task(world.until(lambda state: state.questions, id))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         await asyncio.wait({waiting})

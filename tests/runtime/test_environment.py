@@ -205,7 +205,7 @@ def test_the_built_in_agents_and_those_of_the_configuration(
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def load(python: str, **rest: Any) -> Any:
-        entry = config.Agent(id="me", python=python, **rest)
+        entry = config.Agent(id="me", python=python, isolation="inline", **rest)
         return load_registry(Config(data_dir=tmp_path, agents=(entry,)))
 
     registry = load("my_agents:group.mine")

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 # An agent that is canceled may take its time to clean up, if only it answers meanwhile.
 HANG_SECONDS = 1.0
+# How long the other agents of a run wait for one that computes.
+BUSY_SECONDS = 10.0
 # Nothing counts that a process does once it is to end.
 GRACE_SECONDS = 0.1
 MAX_DELTA = 64 * 1024
@@ -84,14 +86,15 @@ class AgentProcesses:
 
     def __init__(self) -> None:
         self.on_lost: Callable[[str], None] = lambda agent_id: None
-        self.starting = 0
+        self._starting = 0
         self._actors: dict[str, Actor] = {}
         # By epoch: whatever is asked has to name the one of its call, so that nothing of an earlier
         # one is taken for it.
         self._attached: dict[int, _Attached] = {}
         self._epochs = itertools.count(1)
-        # How often an agent was told something out of turn, such as that it has given up waiting.
-        self._told = 0
+        # Who was told something since it was known to be quiet, and who didn't answer in time.
+        self._told: set[Peer] = set()
+        self._busy: set[Peer] = set()
 
     async def start(self, agent: Registered) -> Registered:
         """Have an agent's process ready, if it has one; gives back the agent with what it says of
@@ -132,7 +135,7 @@ class AgentProcesses:
             "state": state,
         }
         try:
-            actor = await self._ready(agent)
+            actor = await self._restarted(agent)
             async with actor.use() as peer:
                 self._attached[epoch] = _Attached(agent.id, journal, scope, peer)
                 reply = await self._call(actor, peer, params)
@@ -145,7 +148,10 @@ class AgentProcesses:
                     raise asyncio.CancelledError from None
                 case "start" | "failed":
                     stderr = self._actors[agent.id].stderr
-                    raise Fault("agent", str(fault), detail=stderr) from None
+                    fault = Fault("agent", str(fault), detail=stderr)
+                    if params["changes"]:
+                        # It did something before, so this can't be how its call ends.
+                        journal.fail(fault)
             raise _unkept(fault) from None
         finally:
             self._attached.pop(epoch, None)
@@ -164,38 +170,61 @@ class AgentProcesses:
     # For Replay
 
     @property
-    def attached(self) -> bool:
-        """Whether any agent is under way."""
-        return bool(self._attached)
+    def told(self) -> bool:
+        """Whether any agent may be busy with what it was told."""
+        return bool(self._unsettled())
 
     async def quiet(self) -> None:
-        """Wait until what the agents were told has set off all that it does."""
-        loop = asyncio.get_running_loop()
+        """Wait until what the agents were told has set off all that it does. One that computes is
+        left alone after a while: it hears of things later, and none of the others is like it."""
         for _ in range(replay.TURNS):
-            told = self._told
-            # Parents come before their children, to which what they do spreads.
-            journals = {attached.peer: attached.journal for attached in self._attached.values()}
-            for peer, journal in journals.items():
-                with suppress(Fault, LogError):
+            for attached in list(self._attached.values())[:1]:
+                with suppress(LogError):
                     # What is to be told waits for this.
-                    await journal.committed()
-                    await replay.quiet(loop)
-                    await peer.call("quiet", None)
-                    await replay.quiet(loop)
-            if told == self._told:
+                    await attached.journal.committed()
+            await replay.quiet(asyncio.get_running_loop())
+            unsettled = self._unsettled()
+            if not unsettled:
                 return
+            for peer in unsettled:
+                self._told.discard(peer)
+                if not await _answers(peer, BUSY_SECONDS):
+                    self._busy.add(peer)
+
+    async def answer(self) -> bool:
+        """Whether all agents have begun, and none of them computes."""
+        peers = self._peers()
+        answers = [await _answers(peer, HANG_SECONDS) for peer in peers]
+        self._busy -= {peer for peer, answer in zip(peers, answers, strict=True) if answer}
+        return not self._starting and all(answers)
+
+    def _peers(self) -> list[Peer]:
+        # Parents come before their children, to which what they do spreads.
+        return list(dict.fromkeys(attached.peer for attached in self._attached.values()))
+
+    def _unsettled(self) -> list[Peer]:
+        return [peer for peer in self._peers() if peer in self._told - self._busy]
 
     # The processes
 
     async def _ready(self, agent: AgentConfig) -> Actor:
         if agent.id not in self._actors:
             self._actors[agent.id] = self._actor(agent)
-        self.starting += 1
+        self._starting += 1
         try:
             async with self._actors[agent.id].use():
                 return self._actors[agent.id]
         finally:
-            self.starting -= 1
+            self._starting -= 1
+
+    async def _restarted(self, agent: AgentConfig) -> Actor:
+        while True:
+            try:
+                return await self._ready(agent)
+            except Fault as fault:
+                # It may end while it starts as well as later.
+                if fault.details.get("reason") != "gone":
+                    raise
 
     def _actor(self, agent: AgentConfig) -> Actor:
         spec = Spec(
@@ -221,12 +250,14 @@ class AgentProcesses:
             self.on_lost(agent_id)
 
     async def _call(self, actor: Actor, peer: Peer, params: dict[str, Any]) -> Any:
+        self._told.add(peer)
         calling = asyncio.create_task(peer.call("run", params, settles=True))
         try:
             return await asyncio.shield(calling)
         except asyncio.CancelledError:
+            self._told.add(peer)
             calling.cancel()
-            if not await _answers(peer):
+            if not await _answers(peer, HANG_SECONDS):
                 # The others that are under way there are lost; this one isn't wanted any more.
                 self._attached.pop(params["epoch"], None)
                 await actor.stop("it took no notice of being canceled")
@@ -238,6 +269,7 @@ class AgentProcesses:
 
     async def _ask(self, params: Any, progress: Progress) -> Any:
         attached = self._find(params)
+        self._busy.discard(attached.peer)
         scope = attached.scope
         scope = Scope("", scope.actor, scope.exec_id, int(params["time_us"]))
         request = Request(
@@ -263,12 +295,12 @@ class AgentProcesses:
             await attached.journal.committed()
             time_us = scope.time_us
             raise Fault("step", failed.message, why=failed.code, time_us=time_us) from None
-        except BaseException:
-            self._told += 1
-            raise
-        # Whoever isn't in this process hears of nothing that isn't on disk.
-        await attached.journal.committed()
-        return {"value": dump_json(value), "time_us": scope.time_us}
+        else:
+            # Whoever isn't in this process hears of nothing that isn't on disk.
+            await attached.journal.committed()
+            return {"value": dump_json(value), "time_us": scope.time_us}
+        finally:
+            self._told.add(attached.peer)
 
     async def _step(self, attached: _Attached, epoch: int, key: str) -> Any:
         this = attached.steps[key] = call()
@@ -353,10 +385,10 @@ async def _answer(journal: Journal, request: Request) -> Any:
     raise Fault("type", f"there is no {request.type!r} to be asked for")
 
 
-async def _answers(peer: Peer) -> bool:
-    """Whether a process doesn't hang."""
+async def _answers(peer: Peer, seconds: float) -> bool:
+    """Wait until a process is quiet, but not longer; whether it is, or is gone."""
     try:
-        async with asyncio.timeout(HANG_SECONDS):
+        async with asyncio.timeout(seconds):
             await peer.call("quiet", None)
     except TimeoutError:
         return False

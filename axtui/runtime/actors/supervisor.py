@@ -215,7 +215,8 @@ class Actor:
             else:
                 await self.stop(str(fault))
                 self._crashes.append(time.monotonic())
-            raise Fault("start", f"{self.spec.id} didn't start: {self.why}") from None
+            why = f"{self.spec.id} didn't start: {self.why}"
+            raise Fault("start", why, reason=fault.code) from None
 
     async def _live(self, process: asyncio.subprocess.Process, peer: Peer) -> None:
         """From the start to the end, whichever way that comes."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from axtui.runtime.actors import supervisor
+from axtui.runtime.actors import agent_processes, supervisor, wire
 from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.errors import Refused
 from axtui.runtime.registry import Registered
@@ -23,6 +23,7 @@ from tests.runtime.conftest import ID, MakeWorld, World, in_process
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_FIRST_DELAY", 0.001)
+    monkeypatch.setattr(supervisor, "MAX_CRASHES", 2)
 
 
 def unruly(name: str) -> AgentConfig:
@@ -38,7 +39,7 @@ async def pid(world: World) -> int:
     """Of the process, once it hangs."""
     await world.until(lambda state: state.seq > 2)
     path = world.folder / "pid"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return int(path.read_text())
@@ -103,7 +104,7 @@ async def test_a_loop_of_crashes_fails_the_run_with_its_last_words(make_world: M
     await world.start("dies_each_time")
     error = await world.error()
     assert error.code == "agent"
-    assert error.message == ("dies_each_time ended 5 times in a row: exit status 7 (out of order)")
+    assert error.message == ("dies_each_time ended 2 times in a row: exit status 7 (out of order)")
     assert error.detail == "out of order\n"
     assert (await world.kinds()).count("message") == 2
     await world.check()
@@ -122,10 +123,19 @@ async def test_a_nested_agent_whose_process_ends_goes_on(
 
 
 async def test_a_nested_agent_that_always_crashes_is_a_failed_step(make_world: MakeWorld) -> None:
-    world = make_world(unruly("calls_one_that_dies"), unruly("dies_each_time"))
-    found = await world.run("calls_one_that_dies", config="dies_each_time")
+    world = make_world(unruly("calls_one_that_dies"), unruly("dies_at_once"))
+    found = await world.run("calls_one_that_dies", config="dies_at_once")
     assert found[:2] == ["parent's", "agent"]
-    assert "ended 5 times in a row" in found[2]
+    assert "ended 2 times in a row" in found[2]
+    await world.check()
+
+
+async def test_or_a_failed_run_if_it_has_done_something(make_world: MakeWorld) -> None:
+    world = make_world(unruly("calls_one_that_dies"), unruly("dies_each_time"))
+    await world.start("calls_one_that_dies", config="dies_each_time")
+    error = await world.error()
+    assert (error.code, error.detail) == ("agent", "out of order\n")
+    assert "dies_each_time ended 2 times in a row" in error.message
     await world.check()
 
 
@@ -182,7 +192,10 @@ async def test_and_by_a_pause_whose_resume_begins_with_a_new_process(
     assert await world.output() == "done"
 
 
-async def test_a_parent_goes_on_without_one_that_hangs(make_world: MakeWorld) -> None:
+async def test_a_parent_goes_on_without_one_that_hangs(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_processes, "BUSY_SECONDS", 0.5)
     world = make_world(unruly("gives_up_one_that_hangs"), unruly("hangs"))
     await world.start("gives_up_one_that_hangs")
     hanging = await pid(world)
@@ -227,9 +240,12 @@ async def test_it_has_no_input(make_world: MakeWorld) -> None:
     assert await make_world(unruly("reads")).run("reads") == ["", ""]
 
 
-async def test_there_is_a_limit_to_what_it_asks_at_a_time(make_world: MakeWorld) -> None:
+async def test_there_is_a_limit_to_what_it_asks_at_a_time(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "MAX_CALLS", 200)
     world = make_world(unruly("asks_too_much"))
-    assert await world.run("asks_too_much") == ["10000 calls are in flight already"]
+    assert await world.run("asks_too_much") == ["200 calls are in flight already"]
     await world.check()
 
 

@@ -63,6 +63,11 @@ async def dies_each_time(ctx: Context) -> None:
 
 
 @agent
+async def dies_at_once(ctx: Context) -> None:
+    os._exit(7)
+
+
+@agent
 async def calls_one_that_dies(ctx: Context) -> list[Any]:
     """Config: the id of the other."""
     before = await ctx.step(work, "parent's")
@@ -161,7 +166,7 @@ async def asks_too_much(ctx: Context) -> list[str]:
         except RuntimeError as error:
             return str(error)
 
-    tasks = [asyncio.create_task(ask(number)) for number in range(10_500)]
+    tasks = [asyncio.create_task(ask(number)) for number in range(250)]
     done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in rest:
         task.cancel()

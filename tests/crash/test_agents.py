@@ -1,0 +1,98 @@
+"""Agents in processes of their own, which are killed while their controller lives."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from .conftest import Pool
+from .harness import (
+    APART,
+    CONFIG,
+    EFFECTS,
+    Job,
+    Trial,
+    Zygote,
+    clean_environment,
+    lines_of,
+    reference,
+)
+
+SEED = 20_261_101
+# One more, and the run has failed.
+_KILLS = 4
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+
+
+def _agents(controller: int) -> list[int]:
+    """The processes of a controller's agents, behind their guards."""
+    parents: dict[int, int] = {}
+    names: dict[int, bytes] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            names[int(path.name)] = (path / "cmdline").read_bytes()
+    return [
+        pid
+        for pid, parent in parents.items()
+        if parents.get(parent) == controller and b"agent_host" in names.get(pid, b"")
+    ]
+
+
+def _kill_agents(trial: Trial, job: Job, chance: random.Random, seconds: float) -> int:
+    """Run a job to its end, and kill one of its agents now and then; how often."""
+    common = ("--data-dir", str(trial.data), "--config", str(CONFIG), "--output", "json")
+    argv = ("exec", "--conversation", trial.name, *job.argv(), *common)
+    kills = 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "axtui", *argv],
+        cwd=trial.work,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        while process.poll() is None and not (trial.work / EFFECTS).exists():
+            time.sleep(0.005)
+        until = 0.0
+        while process.poll() is None and kills < _KILLS:
+            time.sleep(0.005)
+            agents = _agents(process.pid) if time.monotonic() > until else []
+            if agents:
+                with suppress(ProcessLookupError):
+                    os.kill(chance.choice(agents), signal.SIGKILL)
+                    kills += 1
+                until = time.monotonic() + chance.uniform(0.3, 1.5) * seconds
+        said, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, (errors, said[-1000:])
+    for line in lines_of(said):
+        if "seq" in line:
+            trial.acknowledge(line)
+    return kills
+
+
+@pytest.mark.parametrize(
+    "trials", [4, pytest.param(60, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+)
+def test_agents_are_killed_at_random_moments(pool: Pool, tmp_path: Path, trials: int) -> None:
+    [undisturbed] = pool.map(lambda z, job: reference(z, tmp_path / "reference", job), [APART])
+
+    def one(zygote: Zygote, number: int) -> int:
+        trial = Trial(zygote, tmp_path / f"{number}", APART)
+        chance = random.Random(f"{SEED} {number}")
+        kills = _kill_agents(trial, APART, chance, undisturbed.seconds)
+        trial.observe()
+        trial.check_sound()
+        trial.check_outcome(undisturbed)
+        return kills
+
+    assert sum(pool.map(one, range(trials)))
