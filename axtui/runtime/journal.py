@@ -121,7 +121,7 @@ class Journal:
 
     def fail(self, error: Exception) -> NoReturn:
         """Fail the run for what is none of its agents' doing."""
-        described = describe(error)
+        described = self._recorder.error(error)
         self._fail(described.code, described.message, described.detail)
         raise asyncio.CancelledError
 
