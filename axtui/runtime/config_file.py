@@ -23,7 +23,7 @@ MAX_VALUES = 10_000
 
 _LATER = {
     *("server", "telemetry", "eventlog.postgres"),
-    *("agents.address", "agents.command", "agents.protocol", "agents.isolation"),
+    *("agents.address", "agents.command", "agents.protocol"),
 }
 _READ_OF_AX = ("eventlog", "sqlite", "filename")
 
