@@ -66,8 +66,8 @@ def _start(program: list[str], limits: dict[str, int]) -> int:
 
 
 class _Guard:
-    def __init__(self, pid: int, grace: float) -> None:
-        self._pid = pid
+    def __init__(self, grace: float) -> None:
+        self._pid = 0
         self._grace = grace
         self._status: int | None = None
         self._stop = False
@@ -79,14 +79,14 @@ class _Guard:
         signal.signal(signal.SIGTERM, self._asked_to_stop)
         # A terminal's Ctrl+C is for the controller, which then says what is to become of us.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        # It may have ended before anybody listened.
-        os.write(write_end, b"\0")
 
     def _asked_to_stop(self, *_: object) -> None:
         self._stop = True
 
-    def run(self) -> int:
+    def run(self, program: list[str], limits: dict[str, int]) -> int:
         """The status with which the program ended, as `waitpid` has it."""
+        # Not before signals are heeded: it may end, or we be asked to, at once.
+        self._pid = _start(program, limits)
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
         # Only whether the other end is gone; what is to be read there is the program's.
@@ -176,7 +176,7 @@ def main(arguments: list[str]) -> None:
             kind, _, limit = value.partition("=")
             limits[kind] = int(limit)
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    status = _Guard(_start(arguments[end + 1 :], limits), grace).run()
+    status = _Guard(grace).run(arguments[end + 1 :], limits)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
