@@ -62,8 +62,9 @@ async def hang(params: Any, progress: Progress) -> Any:
     if params == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         progress("hanging")
-        # Let the word go out first.
-        await asyncio.sleep(0)
+        # Let the word go out first, whatever turns that takes.
+        for _ in range(50):
+            await asyncio.sleep(0)
         while True:
             signal.pause()
     try:
