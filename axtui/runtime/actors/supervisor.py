@@ -29,7 +29,10 @@ STDERR_BYTES = 64 * 1024
 _FIRST_DELAY = 0.5
 _MAX_DELAY = 30.0
 _FORGET_SECONDS = 600.0
+GRACE_SECONDS = 0.5
 _STOP_SECONDS = 1.0
+# What the guard takes to find and kill all that is left, at most.
+_SWEEP_SECONDS = 6.0
 _ALLOWED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "USER", "LOGNAME")
 
 
@@ -47,7 +50,7 @@ class Spec:
     limits: Mapping[str, int] = field(default_factory=dict)
     cwd: str | None = None
     idle_seconds: float = IDLE_SECONDS
-    grace: float = shim.GRACE_SECONDS
+    grace: float = GRACE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -228,7 +231,7 @@ class Actor:
             self._is_ending = True
             self._peer = None
             peer.close()
-            status = await _end(process)
+            status = await _end(process, self.spec.grace)
             await asyncio.wait({listening}, timeout=_STOP_SECONDS)
             listening.cancel()
             if not self._asked_to_stop:
@@ -252,12 +255,13 @@ class Actor:
             del self._stderr[:-STDERR_BYTES]
 
 
-async def _end(process: asyncio.subprocess.Process) -> int:
+async def _end(process: asyncio.subprocess.Process, grace: float) -> int:
     """Wait for the guard, which has noticed that nobody is there any more; hurry it if it takes
     too long."""
-    for hurry in (process.terminate, process.kill):
+    patience = 2 * grace + _STOP_SECONDS, grace + _SWEEP_SECONDS
+    for hurry, seconds in zip((process.terminate, process.kill), patience, strict=True):
         with suppress(TimeoutError):
-            async with asyncio.timeout(_STOP_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await process.wait()
         with suppress(ProcessLookupError):
             hurry()
