@@ -41,6 +41,7 @@ _CONFIG = """\
 #    python: "greeter:greeter"     # module:object, imported from the folder axtui is started in
 #    description: greets
 #    timeout: 10m                  # of running time; waiting for a person doesn't count
+#    isolation: process            # in a process of its own; or `inline`, in that of axtui
 
 # Servers of tools, which speak MCP. Agents call a tool by SERVER.TOOL. `axtui tools` lists them.
 #tools:

@@ -325,7 +325,7 @@ class Controller:
     ) -> AsyncIterator[tuple[Registered, AgentProcesses]]:
         """An agent that is going to run, with its process if it needs one; what is wrong with it
         is said before anything is written. Raises Refused."""
-        processes = AgentProcesses()
+        processes = AgentProcesses(self._redactor.text)
         try:
             yield await processes.start(agent), processes
         finally:

@@ -84,8 +84,9 @@ class AgentProcesses:
     `on_lost` is told the id of an agent whose process ended before it, as soon as that is noticed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Callable[[str], str]) -> None:
         self.on_lost: Callable[[str], None] = lambda agent_id: None
+        self._redact = redact
         self._starting = 0
         self._actors: dict[str, Actor] = {}
         # By epoch: whatever is asked has to name the one of its call, so that nothing of an earlier
@@ -102,12 +103,17 @@ class AgentProcesses:
         if isinstance(agent, Agent):
             return agent
         try:
-            about = dict((await self._ready(agent)).info)
-        except (Fault, TypeError, ValueError):
+            info = (await self._ready(agent)).info
+        except Fault:
             raise not_loaded(agent, self._actors[agent.id].why) from None
-        timeout = agent.timeout if agent.timeout is not None else about.get("timeout")
-        description = agent.description or str(about.get("description", ""))
-        return replace(agent, description=description, timeout=timeout)
+        match info:
+            case {"description": str(description), "timeout": int() | float() | None as timeout}:
+                return replace(
+                    agent,
+                    description=agent.description or description,
+                    timeout=timeout if agent.timeout is None else agent.timeout,
+                )
+        raise not_loaded(agent, "its timeout is no number of seconds, or its description no text")
 
     async def run(
         self,
@@ -188,15 +194,19 @@ class AgentProcesses:
                 return
             for peer in unsettled:
                 self._told.discard(peer)
-                if not await _answers(peer, BUSY_SECONDS):
-                    self._busy.add(peer)
+                await self._settled(peer)
 
     async def answer(self) -> bool:
         """Whether all agents have begun, and none of them computes."""
-        peers = self._peers()
-        answers = [await _answers(peer, HANG_SECONDS) for peer in peers]
-        self._busy -= {peer for peer, answer in zip(peers, answers, strict=True) if answer}
+        answers = [await _answers(peer) for peer in self._peers()]
         return not self._starting and all(answers)
+
+    async def _settled(self, peer: Peer) -> None:
+        asking = asyncio.create_task(_is_quiet(peer))
+        await asyncio.wait({asking}, timeout=BUSY_SECONDS)
+        if not asking.done():
+            self._busy.add(peer)
+            asking.add_done_callback(lambda asking: self._busy.discard(peer))
 
     def _peers(self) -> list[Peer]:
         # Parents come before their children, to which what they do spreads.
@@ -243,7 +253,8 @@ class AgentProcesses:
             "elicit": self._elicit,
             "command": self._command,
         }
-        return Actor(spec, _ignore, handlers, on_gone=partial(self._gone, agent.id))
+        gone = partial(self._gone, agent.id)
+        return Actor(spec, _ignore, handlers, self._redact, gone)
 
     def _gone(self, agent_id: str) -> None:
         if any(attached.agent_id == agent_id for attached in self._attached.values()):
@@ -257,7 +268,7 @@ class AgentProcesses:
         except asyncio.CancelledError:
             self._told.add(peer)
             calling.cancel()
-            if not await _answers(peer, HANG_SECONDS):
+            if not await _answers(peer):
                 # The others that are under way there are lost; this one isn't wanted any more.
                 self._attached.pop(params["epoch"], None)
                 await actor.stop("it took no notice of being canceled")
@@ -269,7 +280,6 @@ class AgentProcesses:
 
     async def _ask(self, params: Any, progress: Progress) -> Any:
         attached = self._find(params)
-        self._busy.discard(attached.peer)
         scope = attached.scope
         scope = Scope("", scope.actor, scope.exec_id, int(params["time_us"]))
         request = Request(
@@ -385,16 +395,20 @@ async def _answer(journal: Journal, request: Request) -> Any:
     raise Fault("type", f"there is no {request.type!r} to be asked for")
 
 
-async def _answers(peer: Peer, seconds: float) -> bool:
-    """Wait until a process is quiet, but not longer; whether it is, or is gone."""
+async def _answers(peer: Peer) -> bool:
+    """Whether a process that isn't quiet comes to be so, or ends, before it counts as hung."""
     try:
-        async with asyncio.timeout(seconds):
-            await peer.call("quiet", None)
+        async with asyncio.timeout(HANG_SECONDS):
+            await _is_quiet(peer)
     except TimeoutError:
         return False
-    except Fault:
-        pass
     return True
+
+
+async def _is_quiet(peer: Peer) -> None:
+    """Wait until a process is quiet, or gone."""
+    with suppress(Fault):
+        await peer.call("quiet", None)
 
 
 def _unkept(fault: Fault) -> Exception:

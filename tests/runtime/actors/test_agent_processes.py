@@ -236,6 +236,17 @@ async def test_a_flood_of_words_is_cut_and_shown_where_the_run_fails(
     assert capfd.readouterr() == ("", "")
 
 
+async def test_its_last_words_are_redacted(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY_TOKEN", "tweet-tweet-tweet")
+    world = make_world(unruly("tells_a_secret"))
+    await world.start("tells_a_secret")
+    error = await world.error()
+    assert "it is" in error.message
+    assert "tweet" not in f"{error} {await world.events()}"
+
+
 async def test_it_has_no_input(make_world: MakeWorld) -> None:
     assert await make_world(unruly("reads")).run("reads") == ["", ""]
 
@@ -268,6 +279,7 @@ async def test_lies_are_refused(make_world: MakeWorld) -> None:
             "tests.runtime.actors.unruly_agents:not_an_agent",
             "it is a builtin_function_or_method, not an agent: decorate",
         ),
+        ("tests.runtime.actors.unruly_agents:soon", "its timeout is no number of seconds"),
         ("tests.runtime.actors.module_that_exits:x", "SystemExit: 3"),
         ("tests.runtime.actors.module_that_dies:x", "exit status 9 (no further)"),
     ],

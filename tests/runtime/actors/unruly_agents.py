@@ -145,6 +145,16 @@ async def prints(ctx: Context) -> str:
 
 
 @agent
+async def tells_a_secret(ctx: Context) -> None:
+    print("it is", os.environ["CANARY_TOKEN"], file=sys.stderr, flush=True)
+    os._exit(7)
+
+
+@agent(timeout="soon")  # type: ignore[arg-type]
+async def soon(ctx: Context) -> None: ...
+
+
+@agent
 async def reads(ctx: Context) -> list[str]:
     """What there is on standard input, for itself and for what it starts."""
     done = subprocess.run(["cat"], capture_output=True, text=True)
