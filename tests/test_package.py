@@ -23,8 +23,9 @@ ROOMS = {
     "model": {"v1"},
     "agent": {"model"},
     "runtime.eventlog": {"model", "v1"},
-    "runtime": {"model", "v1", "agent"},
+    "runtime": {"model", "v1", "agent", "rpc"},
     "local": {"model", "v1", "runtime"},
+    "rpc": set(),
     "client": {"model", "v1", "runtime", "agent", "local"},
     "cli": {"model", "v1", "client"},
 }

@@ -1,0 +1,1 @@
+"""Controllers and agents elsewhere: gRPC, and all that it takes."""
