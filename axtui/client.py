@@ -5,20 +5,23 @@ Front ends import from here, and from `axtui.model`; nothing of the runtime belo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Protocol
 
 from axtui.agent import ActorError
+from axtui.host import Server
 from axtui.local import LocalClient
 from axtui.model.events import Record
 from axtui.model.summary import Listed
+from axtui.remote.door import Holder
 from axtui.runtime.checkup import Check, checkup
 from axtui.runtime.config import Config
 from axtui.runtime.config_file import ConfigError
 from axtui.runtime.config_file import load as load_config
 from axtui.runtime.config_values import parse_duration
 from axtui.runtime.controller import Accepted, RunOptions
-from axtui.runtime.errors import Refused
+from axtui.runtime.errors import Refused, Unreachable
 from axtui.runtime.eventlog.base import (
     CONTROL_LOG,
     PAGE,
@@ -39,6 +42,9 @@ from axtui.runtime.transfer import Imported
 from axtui.runtime.verify import Fault
 from axtui.v1 import state_pb2 as st
 
+if TYPE_CHECKING:
+    from axtui.remote.server import Serving as Serving
+
 __all__ = [
     "CONTROL_LOG",
     "NO_RULE",
@@ -52,6 +58,7 @@ __all__ = [
     "Delta",
     "Fault",
     "FoundSkill",
+    "Holder",
     "Imported",
     "LeaseHeld",
     "LogDamaged",
@@ -64,12 +71,14 @@ __all__ = [
     "ToolInfo",
     "ToolsInfo",
     "UnknownConversation",
+    "Unreachable",
     "check_skill",
     "checkup",
     "connect",
     "find_skills",
     "load_config",
     "parse_duration",
+    "serving",
 ]
 
 
@@ -108,21 +117,42 @@ class Client(Protocol):
     async def blob(self, digest: bytes) -> bytes: ...
     def watch(self, conversation_id: str, after: int) -> AsyncIterator[list[Record | Delta]]: ...
     def export(self, conversation_id: str) -> AsyncIterator[str]: ...
-    async def restore(self, lines: Any) -> Imported: ...
+    async def restore(self, lines: Iterable[str]) -> Imported: ...
     def verify(self, conversation_id: str | None) -> AsyncIterator[Fault | str]: ...
     async def size(self) -> int: ...
     async def agents(self) -> list[AgentInfo]: ...
     async def tools(self, server: str = "") -> ToolsInfo: ...
     async def resources(self, server: str = "") -> Offered: ...
     async def prompts(self, server: str = "") -> Offered: ...
-    async def running_elsewhere(self) -> int: ...
-    async def running_since_us(self) -> int: ...
+    async def join(self, *, start: bool) -> bool: ...
+    async def holder(self) -> Holder: ...
+    @property
+    def hosts(self) -> bool: ...
     def take_warning(self) -> str: ...
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]: ...
     async def suspend(self, reason: str) -> None: ...
     async def close(self) -> None: ...
 
 
-def connect(config: Config) -> Client:
-    """The client for a configuration. Raises Refused if it can't be served."""
-    return LocalClient(config)
+def connect(config: Config, server: str = "") -> Client:
+    """The client of a server, or else of the data directory. Raises Refused if that can't be."""
+    if not server:
+        return LocalClient(config, _serve)
+    from axtui.remote.client import RemoteClient
+    from axtui.remote.dialing import Elsewhere
+
+    return RemoteClient(Elsewhere(server))
+
+
+def serving(config: Config, addresses: Sequence[str]) -> AbstractAsyncContextManager[Serving]:
+    """While entered: this process holds the lease, drives every run that should be running, and
+    serves. Raises LeaseHeld, or Refused for an address that can't be had."""
+    from axtui.remote import server
+
+    return server.serving(config, addresses)
+
+
+async def _serve(client: LocalClient, address: str) -> Server:
+    from axtui.remote.server import serve
+
+    return await serve(client, address)

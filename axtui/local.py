@@ -5,25 +5,28 @@ from __future__ import annotations
 import getpass
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from copy import copy
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from axtui.host import Host, Server
 from axtui.model.events import Record
-from axtui.model.ids import new_id
 from axtui.model.summary import Listed
+from axtui.remote.door import Holder, knock
+from axtui.runtime.acting import Acting, check_new_id
 from axtui.runtime.config import Config
-from axtui.runtime.controller import Accepted, Controller, RunOptions
+from axtui.runtime.controller import Accepted, RunOptions
 from axtui.runtime.errors import Refused
+from axtui.runtime.eventlog import lease
 from axtui.runtime.eventlog.base import (
     ALL,
     PAGE,
     LeaseHeld,
     NoLog,
-    Taken,
     UnknownConversation,
 )
-from axtui.runtime.eventlog.lease import held_since, holder
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.inventory import (
     AgentInfo,
@@ -34,12 +37,15 @@ from axtui.runtime.inventory import (
     list_tools,
 )
 from axtui.runtime.journal import Delta
-from axtui.runtime.registry import load_registry
-from axtui.runtime.transfer import Imported, export_lines, import_lines
+from axtui.runtime.transfer import Imported, export_lines
 from axtui.runtime.verify import Fault, verify
 from axtui.v1 import state_pb2 as st
 
-MAX_ID = 200
+if TYPE_CHECKING:
+    from axtui.remote.client import RemoteClient
+
+Serve: TypeAlias = Callable[["LocalClient", str], Awaitable[Server]]
+Writer: TypeAlias = "Acting | RemoteClient"
 _CANDIDATES = 8
 # What an id that was made here may be cut down to; any other is written in full.
 _SHORTENED = re.compile(r"[0-9a-f]{4}[0-9a-f-]*")
@@ -47,80 +53,81 @@ _MADE_HERE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class LocalClient:
-    """Works on the data directory. Takes the lease when the first thing has to be written.
+    """Works on the data directory. Reads it itself; what is to be written goes to whoever holds
+    the lease: another process, through its door, or this one, which takes the lease when the first
+    thing has to be written. Then others find it, and `serve` is called once one of them does.
 
     Raises Refused where there can't be such a folder.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, serve: Serve) -> None:
         _check_folder(config.log_path.parent)
-        self._config = config
+        self.config = config
+        self._serve = serve
         self._log: SqliteLog | None = None
-        self._controller: Controller | None = None
+        self.host: Host | None = None
+        self._owner: RemoteClient | None = None
         self._principal = _principal()
+        self._request_id = ""
+
+    def acting(self, principal: str, request_id: str = "") -> LocalClient:
+        """The same for somebody else, in the process that holds the lease."""
+        other = copy(self)
+        other._principal, other._request_id = principal, request_id
+        return other
 
     # Runs
 
     async def start(
         self, conversation_id: str, input: str, agent: str, options: RunOptions
     ) -> Accepted:
-        """Accept a run and drive it here."""
+        """Accept a run and drive it, here or where others are driven."""
         if await self.find(conversation_id) is None:
             check_new_id(conversation_id)
-        controller = await self._write()
-        return await controller.start(
-            conversation_id, input, agent, options, self._principal, new_id()
-        )
+        return await (await self._write()).start(conversation_id, input, agent, options)
 
     async def resume(self, conversation_id: str, options: RunOptions) -> st.State:
-        """Go on with an unfinished run here."""
-        return await (await self._write()).resume(
-            conversation_id, options, self._principal, new_id()
-        )
+        """Go on with an unfinished run, here or where others are driven."""
+        return await (await self._write()).resume(conversation_id, options)
 
     async def mark_resumed(self, conversation_id: str) -> st.State:
-        """Say that a run is to go on, and leave it to whoever drives it next."""
-        controller = await self._write()
-        return await controller.resume(
-            conversation_id, RunOptions(), self._principal, new_id(), drive=False
-        )
+        """Say that a run is to go on, and leave it to whoever drives it."""
+        return await (await self._write()).mark_resumed(conversation_id)
 
     async def pause(self, conversation_id: str, reason: str) -> None:
         """Begin no more steps in a run."""
-        await (await self._write()).pause(conversation_id, reason, self._principal, new_id())
+        await (await self._write()).pause(conversation_id, reason)
 
     async def cancel(self, conversation_id: str, reason: str) -> None:
         """End a run for good."""
-        await (await self._write()).cancel(conversation_id, reason, self._principal, new_id())
+        await (await self._write()).cancel(conversation_id, reason)
 
     async def answer(
         self, conversation_id: str, question_id: str, choice: str, text: str, always: bool
     ) -> st.State:
         """Answer an open question."""
-        controller = await self._write()
-        return await controller.answer(
-            conversation_id, question_id, choice, text, always, self._principal, new_id()
-        )
+        writer = await self._write()
+        return await writer.answer(conversation_id, question_id, choice, text, always)
 
     async def fork(
         self, source_id: str, seq: int | None, new: str, edit: dict[str, Any] | None
     ) -> str:
         """Make a conversation of another's events up to `seq`; gives back its id."""
-        name = new or new_id()
-        check_new_id(name)
-        if await self.find(name) is not None:
-            raise Taken(name)
-        controller = await self._write()
-        await controller.fork(source_id, seq, name, edit, self._principal, new_id())
-        return name
+        if new:
+            check_new_id(new)
+        return await (await self._write()).fork(source_id, seq, new, edit)
 
     async def delete(self, conversation_id: str, reason: str) -> None:
         """Hide a conversation."""
-        await (await self._write()).delete(conversation_id, reason, self._principal, new_id())
+        await (await self._write()).delete(conversation_id, reason)
 
     async def purge(self, conversation_id: str) -> None:
         """Remove a conversation for good."""
-        await (await self._write()).purge(conversation_id, self._principal)
+        await (await self._write()).purge(conversation_id)
+
+    async def restore(self, lines: Iterable[str]) -> Imported:
+        """Store an exported conversation."""
+        return await (await self._write()).restore(lines)
 
     # Looking
 
@@ -176,12 +183,16 @@ class LocalClient:
 
     async def watch(self, conversation_id: str, after: int) -> AsyncIterator[list[Record | Delta]]:
         """Events after `after`, each once, as they are committed, and deltas between them."""
+        if self._owner is not None:
+            async for items in self._owner.watch(conversation_id, after):
+                yield items
+            return
         log = self._read(conversation_id)
-        if self._controller is None:
+        if self.host is None:
             async for page in log.tail(conversation_id, after):
                 yield [*page]
             return
-        with self._controller.watching(conversation_id) as watcher:
+        with self.host.controller.watching(conversation_id) as watcher:
             async for page in log.tail(conversation_id, after, watcher.wake):
                 yield [*page, *watcher.take_deltas()]
 
@@ -189,10 +200,6 @@ class LocalClient:
         """The lines of an export."""
         async for line in export_lines(self._read(conversation_id), conversation_id):
             yield line
-
-    async def restore(self, lines: Any) -> Imported:
-        """Store an exported conversation."""
-        return await import_lines((await self._write()).log, lines)
 
     async def verify(self, conversation_id: str | None) -> AsyncIterator[Fault | str]:
         """Check conversations: the id of each that is sound, and every fault."""
@@ -205,32 +212,50 @@ class LocalClient:
 
     async def agents(self) -> list[AgentInfo]:
         """The agents that there are, and whether they can run."""
-        return list_agents(self._config)
+        return list_agents(self.config)
 
     async def tools(self, server: str = "") -> ToolsInfo:
         """The tools that a model would be offered, or those of one server."""
-        return await list_tools(self._config, server)
+        return await list_tools(self.config, server)
 
     async def resources(self, server: str = "") -> Offered:
         """The resources of the servers of tools, or of one."""
-        return await list_offered(self._config, "resources", server)
+        return await list_offered(self.config, "resources", server)
 
     async def prompts(self, server: str = "") -> Offered:
         """The prompts of the servers of tools, or of one."""
-        return await list_offered(self._config, "prompts", server)
+        return await list_offered(self.config, "prompts", server)
 
-    async def running_elsewhere(self) -> int:
-        """The pid of another process that writes this log; 0 if there is none."""
-        return 0 if self._controller is not None else holder(self._config.log_path)
+    async def join(self, *, start: bool) -> bool:
+        """Have another process drive what is started from here on, and tell of what it drives:
+        the one that holds the lease or, with `start`, one in the background. Whether there is one.
+        """
+        if self._owner is None and self.host is None:
+            there = start or await knock(self.config.log_path, "status") is not None
+            self._owner = self._neighbour() if there else None
+        return self._owner is not None
 
-    async def running_since_us(self) -> int:
-        """Since when some process writes this log; 0 if none does."""
-        return int(held_since(self._config.log_path) * 1e6)
+    async def holder(self) -> Holder:
+        """Who drives runs of this data directory; its pid is 0 if nobody does."""
+        if self.host is not None:
+            return Holder(os.getpid(), self.host.since_us, self.host.controller.driving())
+        pid, since = lease.holder(self.config.log_path)
+        if not pid:
+            return Holder()
+        told = await knock(self.config.log_path, "status") or {}
+        return Holder(pid, int(since * 1e6), frozenset(map(str, told.get("driving", ()))))
+
+    @property
+    def hosts(self) -> bool:
+        """Whether the runs that are driven end with this process."""
+        return self.host is not None
 
     def take_warning(self) -> str:
-        """What there is to be said of how commands are run here; each thing once."""
-        toolbox = self._controller and self._controller.toolbox
-        return toolbox.environment.take_warning() if toolbox else ""
+        """What there is to be said of how commands are run here, or of who drives the run; each
+        thing once."""
+        if self._owner is not None:
+            return self._owner.take_warning()
+        return self.host.controller.toolbox.environment.take_warning() if self.host else ""
 
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]:
         """Conversations whose run has ended, or that were deleted, and that are old enough."""
@@ -247,13 +272,15 @@ class LocalClient:
 
     async def suspend(self, reason: str) -> None:
         """Pause what runs here, for whoever drives it next."""
-        if self._controller is not None:
-            await self._controller.suspend(self._principal, reason)
+        if self.host is not None:
+            await self.host.controller.suspend(self._principal, reason)
 
     async def close(self) -> None:
         """Pause what runs here and let go of everything."""
-        if self._controller is not None:
-            await self._controller.close(self._principal)
+        if self._owner is not None:
+            await self._owner.close()
+        if self.host is not None:
+            await self.host.close(self._principal)
         elif self._log is not None:
             await self._log.close()
 
@@ -265,18 +292,31 @@ class LocalClient:
         found = await self._read().conversations(prefix=prefix)
         return [listed for listed in found if _MADE_HERE.fullmatch(listed.summary.id)]
 
-    async def _write(self) -> Controller:
-        if self._controller is None:
-            registry = load_registry(self._config)
-            try:
-                log = SqliteLog.open_to_write(self._config.log_path)
-            except LeaseHeld as error:
-                raise Refused("held", str(error), error.hint) from None
+    async def hold(self) -> Host:
+        """Become the process that holds the lease. Raises LeaseHeld if another one does."""
+        if self.host is None:
+            self.host = await Host.open(self.config, partial(self._serve, self))
             if self._log is not None:
                 await self._log.close()
-            self._log = log
-            self._controller = Controller(log, self._config, registry)
-        return self._controller
+            self._log = self.host.log
+        return self.host
+
+    async def _write(self) -> Writer:
+        if self._owner is None:
+            try:
+                host = await self.hold()
+                return Acting(host.controller, self._principal, self._request_id)
+            except LeaseHeld as error:
+                if await knock(self.config.log_path, "status") is None:
+                    raise Refused("held", str(error), error.hint) from None
+                self._owner = self._neighbour()
+        return self._owner
+
+    def _neighbour(self) -> RemoteClient:
+        from axtui.remote.client import RemoteClient
+        from axtui.remote.dialing import Neighbour
+
+        return RemoteClient(Neighbour(self.config))
 
     def _is_empty(self) -> bool:
         """Whether nothing was written yet."""
@@ -289,25 +329,12 @@ class LocalClient:
     def _read(self, conversation_id: str = "") -> SqliteLog:
         if self._log is None:
             try:
-                self._log = SqliteLog.open_to_read(self._config.log_path)
+                self._log = SqliteLog.open_to_read(self.config.log_path)
             except NoLog:
                 if conversation_id:
                     raise UnknownConversation(conversation_id) from None
                 raise
         return self._log
-
-
-def check_new_id(name: str) -> None:
-    """Raise Refused for an id that can't be written on a command line, or is reserved."""
-    bad = name.startswith(("$", "-")) or not name.isprintable() or set(name) & set(" :")
-    if not name or bad:
-        raise Refused(
-            "usage",
-            f"{name!r} can't be the id of a conversation",
-            "it has no spaces and no colons, and doesn't begin with - or $",
-        )
-    if len(name) > MAX_ID:
-        raise Refused("usage", f"an id has at most {MAX_ID} characters; this one has {len(name)}")
 
 
 def _check_folder(folder: Path) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable
 from typing import Any
+
+# What it has to say would be written over whatever is on the screen; and nothing here forks
+# without starting another program.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import grpc.aio
@@ -13,8 +20,12 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 
-def service(descriptor: ServiceDescriptor, implementation: object) -> grpc.GenericRpcHandler:
-    """What a server is given to serve `implementation`.
+def service(
+    descriptor: ServiceDescriptor,
+    implementation: object,
+    wrap: Callable[[Any], Any] = lambda method: method,
+) -> grpc.GenericRpcHandler:
+    """What a server is given to serve `implementation`, each of its methods `wrap`ped.
 
     For each method of the proto, such as `GetState`, it has a coroutine function or an async
     generator function `get_state`. An answer may be the bytes of its message.
@@ -24,7 +35,7 @@ def service(descriptor: ServiceDescriptor, implementation: object) -> grpc.Gener
         kind = f"{_arity(method.client_streaming)}_{_arity(method.server_streaming)}"
         found = descriptor.methods_by_name[method.name]
         handlers[method.name] = getattr(grpc, f"{kind}_rpc_method_handler")(
-            getattr(implementation, _snake(method.name)),
+            wrap(getattr(implementation, _snake(method.name))),
             request_deserializer=GetMessageClass(found.input_type).FromString,
             response_serializer=_bytes,
         )

@@ -24,9 +24,17 @@ ROOMS = {
     "agent": {"model"},
     "runtime.eventlog": {"model", "v1"},
     "runtime": {"model", "v1", "agent", "rpc"},
-    "local": {"model", "v1", "runtime"},
+    "remote.door": {"runtime"},
+    "remote.background": {"runtime"},
+    "remote.messages": {"model", "v1", "agent", "runtime"},
+    "remote.dialing": {"rpc", "runtime", "remote.messages", "remote.background", "remote.door"},
+    "remote.client": {"model", "v1", "rpc", "runtime", "remote.messages", "remote.door"},
+    "host": {"runtime", "remote.background", "remote.door"},
+    "local": {"model", "v1", "runtime", "host"}
+    | {"remote.client", "remote.dialing", "remote.door"},
+    "remote": {"model", "v1", "agent", "rpc", "runtime", "host", "local"},
     "rpc": set(),
-    "client": {"model", "v1", "runtime", "agent", "local"},
+    "client": {"model", "v1", "runtime", "agent", "host", "local", "remote"},
     "cli": {"model", "v1", "client"},
 }
 
@@ -134,7 +142,7 @@ def _imported(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("axtui"):
             deeper = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= deeper if node.module in ("axtui", "axtui.runtime") else {node.module or ""}
+            found |= deeper if node.module in ("axtui", "axtui.remote", "axtui.runtime") else {node.module or ""}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.startswith("axtui.")}
     return found

@@ -8,6 +8,8 @@ from axtui.cli.output import BROKEN_PIPE, OutputFailed, drop, report, write
 
 COMMANDS = {
     "exec": "run an agent and follow it to its end",
+    "attach": "follow a run that is in flight elsewhere",
+    "serve": "drive runs, and let terminals attach",
     "list": "the conversations, the latest first",
     "show": "the state of a conversation, at any event",
     "events": "the events of a conversation",
@@ -41,7 +43,7 @@ Agent runs as durable jobs: kill anything, and go on from the last finished step
 """
 _ASKS_HELP = ("-h", "--help", "help")
 _ASKS_VERSION = ("-V", "--version")
-_WITH_VALUE = ("--config", "--data-dir", "--output")
+_WITH_VALUE = ("--config", "--data-dir", "--output", "--server")
 
 
 def main(argv: list[str] | None = None) -> int:

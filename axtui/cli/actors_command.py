@@ -50,7 +50,7 @@ async def _actors(client: Client) -> list[ActorState]:
         while page := await client.read(CONTROL_LOG, after=after, kinds=ACTOR_KINDS):
             fold_actors(found, (record.event() for record in page))
             after = page[-1].seq
-    since_us = await client.running_since_us()
+    since_us = (await client.holder()).since_us
     for actor in found.values():
         if actor.state == "started":
             # Nothing of an actor outlives its controller.

@@ -40,7 +40,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     _check(await client.state(found), args, choice)
     text = args.text if args.text is not None else args.reason
     state = await client.answer(found, args.approval or "", choice, text, args.always)
-    told(args, state, _DONE.get(choice, "answered"))
+    await told(client, args, state, _DONE.get(choice, "answered"))
     return 0
 
 

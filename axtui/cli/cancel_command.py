@@ -17,5 +17,5 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     """Record it."""
     found = (await client.resolve(args.conversation)).summary.id
     await client.cancel(found, args.reason)
-    told(args, await client.state(found), "canceled")
+    await told(client, args, await client.state(found), "canceled")
     return 0

@@ -23,6 +23,7 @@ from axtui.client import (
     Refused,
     Taken,
     UnknownConversation,
+    Unreachable,
     connect,
     load_config,
 )
@@ -100,6 +101,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "--data-dir", metavar="DIR", help="where the log is kept; else AXTUI_DATA_DIR"
     )
     common.add_argument(
+        "--server", metavar="ADDR", help="the server to work on; else AXTUI_SERVER, or the log here"
+    )
+    common.add_argument(
         "--output", choices=("text", "json"), default="text", help="json: one object a line"
     )
     common.add_argument("--no-color", action="store_true", help="as with NO_COLOR set")
@@ -170,7 +174,8 @@ async def _run(command: Any, args: argparse.Namespace) -> int:
 @contextlib.asynccontextmanager
 async def connected(args: argparse.Namespace) -> AsyncIterator[Client]:
     """The client that the options and the environment say, closed at the end."""
-    client = connect(load_config(args.config, args.data_dir, os.environ, current_folder()))
+    config = load_config(args.config, args.data_dir, os.environ, current_folder())
+    client = connect(config, args.server or os.environ.get("AXTUI_SERVER", ""))
     try:
         yield client
     finally:
@@ -210,6 +215,8 @@ def explain(error: Exception) -> Told | None:
             return Told("taken", str(error), error.hint, REFUSED)
         case LeaseHeld():
             return Told("held", str(error), error.hint, REFUSED)
+        case Unreachable():
+            return Told("unreachable", str(error), error.hint, UNREACHABLE)
         case ActorError():
             return Told(error.code, str(error), "`axtui doctor` looks for why", UNREACHABLE)
         case LogError():

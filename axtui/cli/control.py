@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import name, words
 from axtui.cli.output import print_json, print_text
 from axtui.model.fold import is_open, status
 from axtui.v1 import state_pb2 as st
+
+if TYPE_CHECKING:
+    from axtui.client import Client
 
 
 def add_id(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", metavar="TEXT", type=words, default="", help="kept in the log")
 
 
-def told(args: argparse.Namespace, state: st.State, what: str) -> None:
+async def told(client: Client, args: argparse.Namespace, state: st.State, what: str) -> None:
     """Say what was done, and what goes on with the run if nothing does by itself."""
     now = status(state)
     known = state.conversation_id
@@ -37,12 +41,20 @@ def told(args: argparse.Namespace, state: st.State, what: str) -> None:
         print_text(what)
         return
     still = [f"{len(state.questions)} more to answer: axtui show {known}"] * bool(state.questions)
-    print_text("\n  ".join([f"{what}; the run goes on with", *still, resume_command(known)]))
+    driven = known in (await client.holder()).driving
+    goes_on = "its controller goes on; to follow it" if driven else "the run goes on with"
+    command = attach_command(known) if driven else resume_command(known)
+    print_text("\n  ".join([f"{what}; {goes_on}", *still, command]))
 
 
 def resume_command(conversation_id: str) -> str:
     """What to type to go on with a run."""
     return f"axtui exec --conversation {quoted(conversation_id)} --resume"
+
+
+def attach_command(conversation_id: str) -> str:
+    """What to type to follow a run that somebody drives."""
+    return f"axtui attach {quoted(conversation_id)}"
 
 
 def quoted(text: str) -> str:

@@ -6,21 +6,18 @@ Kill it at any moment: `axtui exec --conversation ID --resume` goes on from the 
 from __future__ import annotations
 
 import argparse
-import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import UsageError, amount, duration, json_argument, name, text_argument
 from axtui.cli.control import resume_command
-from axtui.cli.follow import Follower, whole
+from axtui.cli.follow import whole
 from axtui.cli.interrupt import Interrupt
 from axtui.cli.output import OutputFailed
-from axtui.cli.prompt import can_ask
-from axtui.cli.render import Renderer, make_renderer
+from axtui.cli.render import make_renderer
+from axtui.cli.session import Session, follow
 from axtui.client import Refused, RunOptions, UnknownConversation
-from axtui.model.fold import TERMINAL, is_open, status
+from axtui.model.fold import is_open
 from axtui.model.ids import new_id
-from axtui.v1 import state_pb2 as st
 
 if TYPE_CHECKING:
     from axtui.client import Client
@@ -28,10 +25,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 exit status: 0 completed, 1 failed, 2 the call is wrong, 3 waits or is paused (what to type next
-is printed), 4 refused, 6 canceled, 130 or 143 interrupted and paused.
+is printed), 4 refused, 5 something needed can't be reached, 6 canceled, 130 or 143 interrupted.
 """
-_CAN_GO_ON = 3
-_STATUS = {"completed": 0, "failed": 1, "canceled": 6}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,19 +61,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=duration,
         help="how long to wait for the run, such as 90s or 5m; then it is paused",
     )
+    add("--detach", action="store_true", help="leave it to a process in the background")
     add("--interactive", action="store_true", help="ask for the next input after each run")
-
-
-@dataclass
-class _Session:
-    """One conversation that is being talked to."""
-
-    client: Client
-    args: argparse.Namespace
-    renderer: Renderer
-    interrupt: Interrupt
-    conversation_id: str
-    options: RunOptions
 
 
 async def run(client: Client, args: argparse.Namespace) -> int:
@@ -93,7 +77,9 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     known = args.conversation or new_id()
     if args.resume:
         known = await _resumable(client, known)
-    session = _Session(client, args, make_renderer(args), Interrupt(args), known, options)
+    if args.detach:
+        await client.join(start=True)
+    session = Session(client, args, make_renderer(args), Interrupt(args), known, options)
     with session.interrupt:
         try:
             return await _talk(session, text)
@@ -122,6 +108,9 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.input == "-" and args.agent_config == "-":
         raise UsageError("standard input can't be both --input and --agent-config")
+    if args.detach and (args.interactive or args.timeout is not None):
+        option = "--interactive" if args.interactive else "--timeout"
+        raise UsageError(f"--detach doesn't wait for the run; it doesn't go with {option}")
     if args.interactive and args.output == "json":
         raise UsageError("--interactive is for people; it doesn't go with --output json")
 
@@ -135,7 +124,7 @@ async def _resumable(client: Client, text: str) -> str:
     return listed.summary.id
 
 
-async def _talk(session: _Session, text: str | None) -> int:
+async def _talk(session: Session, text: str | None) -> int:
     """One run after the other, for as long as there is something to do."""
     args = session.args
     listed = await session.client.find(session.conversation_id)
@@ -148,8 +137,10 @@ async def _talk(session: _Session, text: str | None) -> int:
             return _interrupted(session, 0)
         await _start(session, text)
     session.renderer.conversation(session.conversation_id)
+    if args.detach:
+        return await _left(session)
     while True:
-        code, seq = await _follow(session, after)
+        code, seq = await follow(session, after)
         if not args.interactive or code not in (0, 1):
             return code
         text = await _prompt(session)
@@ -159,20 +150,27 @@ async def _talk(session: _Session, text: str | None) -> int:
         after = seq
 
 
-async def _start(session: _Session, text: str) -> None:
+async def _left(session: Session) -> int:
+    """Leave the run to whoever drives it."""
+    state = await session.client.state(session.conversation_id)
+    session.renderer.end(state, await whole(session.client, state.run.output), True)
+    return 0
+
+
+async def _start(session: Session, text: str) -> None:
     await session.client.start(
         session.conversation_id, text, session.args.agent or "", session.options
     )
     session.interrupt.conversation_id = session.conversation_id
 
 
-async def _resume(session: _Session) -> None:
+async def _resume(session: Session) -> None:
     if is_open(await session.client.state(session.conversation_id)):
         session.interrupt.conversation_id = session.conversation_id
         await session.client.resume(session.conversation_id, session.options)
 
 
-def _interrupted(session: _Session, code: int) -> int:
+def _interrupted(session: Session, code: int) -> int:
     return 128 + session.interrupt.signal if session.interrupt.signal else code
 
 
@@ -188,47 +186,6 @@ def _after(wanted: int | None, listed: Listed | None) -> int:
     return wanted
 
 
-async def _follow(session: _Session, after: int) -> tuple[int, int]:
-    """Follow the run until it ends, waits for somebody, or we are told to stop.
-
-    Gives back the exit status and the last seq.
-    """
-    client, known = session.client, session.conversation_id
-    state = await client.state(known, after) if after else st.State()
-    follower = Follower(client, known, state, session.renderer)
-    head = (await client.state(known)).seq
-    asks = session.args.output == "text" and can_ask()
-    following = asyncio.create_task(follower.run(head, asks))
-    await _wait(session, following)
-    signal = session.interrupt.signal
-    if not following.done() or signal:
-        await client.suspend(f"signal {signal}" if signal else "--timeout")
-    following.cancel()
-    await asyncio.wait({following})
-    await follower.catch_up()
-    state = follower.state
-    session.renderer.end(state, await whole(client, state.run.output))
-    now = status(state)
-    # A run that ended before the signal could pause it has its own status.
-    code = 128 + signal if signal and now not in TERMINAL else _STATUS.get(now, _CAN_GO_ON)
-    return code, state.seq
-
-
-async def _wait(session: _Session, following: asyncio.Task[None]) -> None:
-    stop = asyncio.create_task(session.interrupt.wait())
-    try:
-        await asyncio.wait(
-            {following, stop}, timeout=session.args.timeout, return_when=asyncio.FIRST_COMPLETED
-        )
-        if following.done():
-            await following
-        elif stop.done():
-            session.renderer.note("Interrupted; pausing the run …")
-    finally:
-        stop.cancel()
-        session.renderer.pause()
-
-
-async def _prompt(session: _Session) -> str | None:
+async def _prompt(session: Session) -> str | None:
     """The next input of an interactive session; None at the end of it."""
     return await session.renderer.ask_line("> ", session.interrupt)

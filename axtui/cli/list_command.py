@@ -14,7 +14,7 @@ from axtui.cli.words import ago, count, size_text
 from axtui.model.codec import format_time
 
 if TYPE_CHECKING:
-    from axtui.client import Client
+    from axtui.client import Client, Holder
     from axtui.model.summary import Listed
 
 _STATES = ("pending", "running", "waiting", "paused", "completed", "failed", "canceled")
@@ -39,10 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Print a line for each."""
     found = await client.conversations(states=args.state, agent=args.agent or "", limit=args.limit)
-    writer = await client.running_elsewhere()
+    holder = await client.holder()
     if args.output == "json":
         for listed in found:
-            print_json(as_json(listed, writer))
+            print_json(as_json(listed, holder))
         return 0
     if not found:
         filtered = args.state or args.agent or not args.limit
@@ -50,19 +50,19 @@ async def run(client: Client, args: argparse.Namespace) -> int:
             "no conversations fit" if filtered else "no conversations; `axtui exec` makes one"
         )
         return 0
-    _print(found, writer, args)
+    _print(found, holder, args)
     size = size_text(await client.size())
     print_text(f"{count(len(found), 'conversation')} shown; the log takes {size}")
     return 0
 
 
-def as_json(listed: Listed, writer: int) -> dict[str, object]:
+def as_json(listed: Listed, holder: Holder) -> dict[str, object]:
     """A listed conversation for programs."""
     summary = listed.summary
     return {
         "conversation_id": summary.id,
         "state": summary.state,
-        "controller_pid": writer if listed.open and writer else None,
+        "controller_pid": holder.pid if summary.id in holder.driving else None,
         "agent": summary.agent,
         "exec_id": summary.exec_id,
         "title": summary.title,
@@ -75,18 +75,19 @@ def as_json(listed: Listed, writer: int) -> dict[str, object]:
     }
 
 
-def state_text(listed: Listed, writer: int) -> str:
+def state_text(listed: Listed, holder: Holder) -> str:
     """The state as people are told it: whether anybody drives the run isn't in its log."""
     state = listed.summary.state
-    return f"{state} (no controller)" if state in ("pending", "running") and not writer else state
+    left = state in ("pending", "running") and listed.summary.id not in holder.driving
+    return f"{state} (no controller)" if left else state
 
 
-def _print(found: list[Listed], writer: int, args: argparse.Namespace) -> None:
+def _print(found: list[Listed], holder: Holder, args: argparse.Namespace) -> None:
     now = time.time_ns() // 1000
     rows = [
         (
             one_line(listed.summary.id),
-            state_text(listed, writer),
+            state_text(listed, holder),
             one_line(listed.summary.agent),
             str(listed.seq),
             ago(listed.updated_us, now),

@@ -17,5 +17,5 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     """Record it."""
     found = (await client.resolve(args.conversation)).summary.id
     await client.pause(found, args.reason)
-    told(args, await client.state(found), "paused")
+    await told(client, args, await client.state(found), "paused")
     return 0

@@ -33,7 +33,7 @@ class Renderer(Protocol):
     def note(self, text: str) -> None: ...
     def warning(self, text: str) -> None: ...
     def pause(self) -> None: ...
-    def end(self, state: st.State, output: str) -> None: ...
+    def end(self, state: st.State, output: str, driven: bool) -> None: ...
     async def ask(self, question: st.Question) -> tuple[str, str] | None: ...
     async def ask_line(self, prompt: str, interrupt: Interrupt) -> str | None: ...
 
@@ -93,7 +93,7 @@ class JsonRenderer:
     def pause(self) -> None:
         """Nothing is drawn that would have to go."""
 
-    def end(self, state: st.State, output: str) -> None:
+    def end(self, state: st.State, output: str, driven: bool) -> None:
         """The result."""
         run = state.run
         result: dict[str, Any] = {
@@ -159,9 +159,9 @@ class TextRenderer:
     def pause(self) -> None:
         """Nothing is drawn that would have to go."""
 
-    def end(self, state: st.State, output: str) -> None:
+    def end(self, state: st.State, output: str, driven: bool) -> None:
         """Where the log ends, and what to type next where the run isn't over."""
-        for line in ending(state):
+        for line in ending(state, driven):
             self.note(line)
         print_text(f"seq={state.seq}")
 

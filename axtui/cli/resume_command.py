@@ -22,5 +22,5 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     if not is_open(state):
         last = f"the last one is {status(state)}" if state.run.state else "it never had one"
         raise Refused("state", f"conversation {found} has no run to resume: {last}")
-    told(args, state, "resumed")
+    await told(client, args, state, "resumed")
     return 0

@@ -40,7 +40,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
         print_json({**message_to_json(state), "status": status(state)})
         return 0
     is_past = seq is not None and seq < listed.seq
-    alive = bool(await client.running_elsewhere())
+    alive = listed.summary.id in (await client.holder()).driving
     for label, text in [*_facts(state, alive or is_past), *_run_facts(state), *_open(state)]:
         _print(label, text)
     for excerpt in state.messages:
@@ -49,7 +49,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     if status(state) == "completed" and text_of(state.run.output) not in ("", "null"):
         _print("output", text_of(state.run.output))
     if is_open(state) and not is_past and not state.deleted_us:
-        print_text("\n".join(ending(state)))
+        print_text("\n".join(ending(state, alive)))
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from axtui.cli.control import quoted, resume_command
+from axtui.cli.control import attach_command, quoted, resume_command
 from axtui.cli.words import took, used
 from axtui.model.codec import dump_json, load_json
 from axtui.model.events import text_of
@@ -103,9 +103,13 @@ def _with(what: str, reason: str, who: str) -> str:
     return f"{told} ({who})" if told and who else told or who
 
 
-def ending(state: st.State) -> list[str]:
-    """What to say of a run that one stops following, and what to type next."""
+def ending(state: st.State, driven: bool = False) -> list[str]:
+    """What to say of a run that one stops following, and what to type next; `driven` is one that
+    goes on elsewhere.
+    """
     run = state.run
+    known = state.conversation_id
+    command = attach_command(known) if driven else resume_command(known)
     match status(state):
         case "completed" | "idle":
             return []
@@ -114,12 +118,14 @@ def ending(state: st.State) -> list[str]:
         case "canceled":
             return [f"axtui: the run was canceled{f': {run.reason}' if run.reason else ''}"]
         case "waiting":
-            return _waiting(state)
+            return [*_waiting(state), "then", f"  {command}"]
         case "paused":
-            first = "axtui: the run is paused; it goes on with"
+            first, command = "axtui: the run is paused; it goes on with", resume_command(known)
+        case _ if driven:
+            first = "axtui: the run goes on; to follow it"
         case _:
             first = "axtui: the run hasn't ended; it goes on with"
-    return [first, f"  {resume_command(state.conversation_id)}"]
+    return [first, f"  {command}"]
 
 
 def _waiting(state: st.State) -> list[str]:
@@ -128,7 +134,7 @@ def _waiting(state: st.State) -> list[str]:
         lines.append(f"axtui: the run waits: {question.question}")
         lines += [f"  {line.text}" for line in about(question)]
         lines += [f"  {line}" for line in answers(state.conversation_id, question)]
-    return [*lines, "then", f"  {resume_command(state.conversation_id)}"]
+    return lines
 
 
 class Line(NamedTuple):

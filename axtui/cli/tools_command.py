@@ -29,7 +29,7 @@ _STYLES = {"allow": "completed", "ask": "waiting", "deny": "failed"}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of tools."""
     add = parser.add_argument
-    add("--server", metavar="NAME", type=name, help="only those of a server")
+    add("--from", dest="source", metavar="NAME", type=name, help="only those of a server of tools")
     add("--resources", action="store_true", help="the resources of the servers instead")
     add("--prompts", action="store_true", help="the prompts of the servers instead")
 
@@ -38,7 +38,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     """Print a line for each, and why servers have none."""
     if args.resources and args.prompts:
         raise UsageError("--resources and --prompts are two different lists", "give one")
-    server = args.server or ""
+    server = args.source or ""
     if args.resources:
         _tell_offered(args, await client.resources(server), "resource")
     elif args.prompts:

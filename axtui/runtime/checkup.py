@@ -121,7 +121,7 @@ async def _log(config: Config) -> AsyncIterator[Check]:
         return
     finally:
         await log.close()
-    writer = holder(path)
+    writer, _ = holder(path)
     now = f", being written by process {writer}" if writer else ""
     yield Check("log", "ok", f"{path}, version {len(MIGRATIONS)}{now}")
     if last:
@@ -208,7 +208,7 @@ async def _servers(config: Config) -> AsyncIterator[Check]:
     for name, state in servers.states.items():
         count = sum(tool.name.startswith(f"{name}.") for tool in tools)
         about = f"{state['name']} {state['version']}, tools: {count}"
-        fix = f"check tools.{name} in {config.path}; `axtui tools --server {name}` tries it again"
+        fix = f"check tools.{name} in {config.path}; `axtui tools --from {name}` tries it again"
         if state["state"] == "failed":
             yield Check(f"tools {name}", "failed", redact(state["error"]), fix)
         elif state["error"]:

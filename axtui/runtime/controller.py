@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from axtui.agent import ActorError
 from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, user_message
 from axtui.model.fold import is_open, is_waiting
@@ -24,7 +25,7 @@ from axtui.runtime.agents import DEFAULT, WITH_MODEL
 from axtui.runtime.config import Config
 from axtui.runtime.driver import Driver, abandoned, interrupted
 from axtui.runtime.errors import Refused
-from axtui.runtime.eventlog.base import CONTROL_LOG, EventLog, LogError
+from axtui.runtime.eventlog.base import ALL, CONTROL_LOG, EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.forking import fork
 from axtui.runtime.journal import Delta, Services
@@ -287,6 +288,26 @@ class Controller:
         """The task that drives a conversation's run, if this process does."""
         found = self._driven.get(conversation_id)
         return None if found is None else found[1]
+
+    def driving(self) -> frozenset[str]:
+        """The conversations whose runs this process drives."""
+        return frozenset(self._driven)
+
+    async def drive_all(self, principal: str) -> dict[str, Exception]:
+        """Go on with every run that should be running: those whose controller is gone, and those
+        that a shutdown has paused. Gives back why some can't, by conversation."""
+        failed: dict[str, Exception] = {}
+        open_states = ("pending", "running", "waiting", "paused")
+        for listed in await self.log.conversations(states=open_states, limit=ALL):
+            name = listed.summary.id
+            state = await self.log.state(name)
+            if state.run.state == "paused" and state.run.cause != "shutdown":
+                continue
+            try:
+                await self.resume(name, RunOptions(), principal)
+            except (Refused, ActorError) as error:
+                failed[name] = error
+        return failed
 
     async def suspend(self, principal: str = "", reason: str = "") -> None:
         """Pause what runs, so that it goes on later; what waits just waits."""

@@ -19,3 +19,10 @@ class Refused(Exception):
         super().__init__(message)
         self.code: Code = code
         self.hint = hint
+
+
+class Unreachable(Exception):
+    """There is no server to talk to, or none that we understand; nobody knows what became of what
+    it was asked."""
+
+    hint = "`axtui serve` starts one; a run that it drove goes on once it is back"

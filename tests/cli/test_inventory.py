@@ -90,7 +90,7 @@ def test_tools(servers: Cli) -> None:
 
 
 def test_the_tools_of_one_server_in_json(servers: Cli) -> None:
-    look, change, server = servers.run("tools", "--server", "sample", "--output", "json").json()
+    look, change, server = servers.run("tools", "--from", "sample", "--output", "json").json()
     assert look == {
         "kind": "tool",
         "tool": "sample.look",
@@ -121,17 +121,17 @@ def test_resources_and_prompts(servers: Cli) -> None:
         "sample.note://day/{day} text/plain What is on that day.",
     ]
     assert lines[3].startswith("broken: it ended with status 127")
-    (prompt,) = servers.run("tools", "--prompts", "--server", "sample", "--output", "json").json()
+    (prompt,) = servers.run("tools", "--prompts", "--from", "sample", "--output", "json").json()
     assert (prompt["kind"], prompt["name"]) == ("prompt", "sample.greet")
-    told = servers.run("tools", "--prompts", "--server", "sample").out.splitlines()
+    told = servers.run("tools", "--prompts", "--from", "sample").out.splitlines()
     assert told[1].split() == ["sample.greet", "name", "[style]", "Greets", "somebody."]
 
 
 @pytest.mark.parametrize(
     ("args", "hint"),
     [
-        (("--server", "other"), "there are sample, broken"),
-        (("--resources", "--server", "other"), "there are sample, broken"),
+        (("--from", "other"), "there are sample, broken"),
+        (("--resources", "--from", "other"), "there are sample, broken"),
         (("--resources", "--prompts"), "give one"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_wrong_call(servers: Cli, args: tuple[str, ...], hint: str) -> None:
 def test_without_servers(cli: Cli) -> None:
     assert cli("tools", "--resources").out == "no resources\n"
     assert cli("tools", "--prompts").out == "no prompts\n"
-    done = cli("tools", "--server", "any")
+    done = cli("tools", "--from", "any")
     assert (done.status, "there are none" in done.err) == (2, True)
 
 
@@ -153,7 +153,7 @@ def test_an_unmodified_server(cli: Cli) -> None:
     if program is None:
         pytest.skip("mcp-server-time isn't installed")
     configure(cli, tools={"time": {"command": [program]}})
-    told = cli.run("tools", "--server", "time").out.splitlines()
+    told = cli.run("tools", "--from", "time").out.splitlines()
     assert [line.split()[:4] for line in told[1:]] == [
         ["time.get_current_time", "allow", "readonly", "time"],
         ["time.convert_time", "allow", "readonly", "time"],

@@ -139,14 +139,16 @@ def test_an_unknown_conversation_leaves_no_trace(cli: Cli, command: str) -> None
     assert cli(command).status == (0 if command == "verify" else 2)
 
 
-def test_a_log_that_somebody_else_writes(samples: Cli) -> None:
+def test_a_run_that_another_process_drives(samples: Cli) -> None:
     args = ("--conversation", "c", "--agent", "gate", "--input", "", "--output", "json")
     with samples.started("exec", *args) as process:
         assert process.stdout
         process.stdout.readline()
-        done = samples("pause", "c", "--output", "json")
-        assert (done.status, done.error()["code"]) == (4, "held")
-        assert str(process.pid) in done.error()["message"]
+        assert samples("pause", "c").status == 0
+        assert samples("resume", "c").out.splitlines() == [
+            "resumed; its controller goes on; to follow it",
+            "  axtui attach c",
+        ]
         Path(samples.folder, "open").touch()
         process.communicate()
 

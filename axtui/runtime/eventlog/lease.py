@@ -145,17 +145,9 @@ def refuse_network(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) ->
         )
 
 
-def holder(log: Path) -> int:
-    """The pid of the process that holds the lease of a log; 0 if nobody does."""
-    return _holder(log)[0]
-
-
-def held_since(log: Path) -> float:
-    """Since when somebody holds the lease of a log, in seconds since 1970; 0 if nobody does."""
-    return _holder(log)[1]
-
-
-def _holder(log: Path) -> tuple[int, float]:
+def holder(log: Path) -> tuple[int, float]:
+    """The pid of the process that holds the lease of a log, and since when, in seconds since 1970;
+    zeros if nobody does."""
     try:
         fd = os.open(f"{os.path.realpath(log)}.lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

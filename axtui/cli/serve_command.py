@@ -1,0 +1,73 @@
+"""Drive every run that should be running, and let terminals attach.
+
+SIGTERM or Ctrl+C ends it: its runs are paused, and go on once it is started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from axtui.cli.common import current_folder
+from axtui.cli.interrupt import Interrupt
+from axtui.cli.output import print_json, print_text, say
+from axtui.client import LeaseHeld, load_config, serving
+
+if TYPE_CHECKING:
+    from axtui.client import Serving
+
+DEFAULT_ADDRESS = "127.0.0.1:8494"
+# After which one in the background ends that has nothing to do.
+IDLE_SECONDS = 10.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of serve."""
+    add = parser.add_argument
+    add("--address", metavar="ADDR", help=f"HOST:PORT or unix:PATH (default: {DEFAULT_ADDRESS})")
+    add("--background", action="store_true", help=argparse.SUPPRESS)
+
+
+async def run_alone(args: argparse.Namespace) -> int:
+    """Serve until a signal comes."""
+    config = load_config(args.config, args.data_dir, os.environ, current_folder())
+    if args.background:
+        try:
+            async with serving(config, []) as held:
+                await _until_idle(held)
+        except LeaseHeld:
+            # Somebody was faster, and drives what there is to drive.
+            pass
+        return 0
+    with Interrupt(args) as interrupt:
+        async with serving(config, [args.address or DEFAULT_ADDRESS]) as held:
+            _tell(args, held)
+            await interrupt.wait()
+    return 0
+
+
+def _tell(args: argparse.Namespace, held: Serving) -> None:
+    for name, error in held.failed.items():
+        say(f"axtui: the run of {name} can't go on: {error}")
+    for address in held.addresses:
+        if args.output == "json":
+            print_json({"kind": "listening", "address": address, "pid": os.getpid()})
+        else:
+            print_text(f"axtui listens on {address}")
+
+
+async def _until_idle(held: Serving) -> None:
+    """Return once there has been nothing to do for a while, or another one wants to take over."""
+    host = held.host
+    host.gives_way = True
+    while not host.wanted.is_set():
+        left = IDLE_SECONDS - await host.idle_seconds()
+        if left <= 0:
+            return
+        try:
+            async with asyncio.timeout(max(left, 0.1)):
+                await host.wanted.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,106 @@
+"""A process that holds the lease of a log: its controller, and the door that others find it by."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from axtui.remote.background import start_background
+from axtui.remote.door import Door, socket_path
+from axtui.runtime.config import Config
+from axtui.runtime.controller import Controller
+from axtui.runtime.eventlog.sqlite import SqliteLog
+from axtui.runtime.registry import load_registry
+
+
+class Server(Protocol):
+    """What others are served by."""
+
+    def idle_seconds(self) -> float:
+        """For how long nobody has asked for anything."""
+        ...
+
+    async def stop(self) -> None:
+        """Serve no more."""
+        ...
+
+
+class Host:
+    """Found by others as soon as it is open. `listen` is called with an address once one of them
+    wants to be served. If this one `gives_way`, `wanted` is set when another wants the lease.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        log: SqliteLog,
+        controller: Controller,
+        listen: Callable[[str], Awaitable[Server]],
+    ) -> None:
+        self.controller = controller
+        self.log = log
+        self.since_us = time.time_ns() // 1000
+        self.gives_way = False
+        self.wanted = asyncio.Event()
+        self._last_busy = time.monotonic()
+        self.left_to_us: set[str] = set()
+        """Conversations whose runs others have started or resumed here."""
+        self._config = config
+        self._listen = listen
+        self._listening: asyncio.Future[Server] | None = None
+        self._door = Door(config.log_path, self._answer)
+
+    @classmethod
+    async def open(cls, config: Config, listen: Callable[[str], Awaitable[Server]]) -> Host:
+        """Take the lease. Raises LeaseHeld, Refused for a broken agent, or LogError."""
+        registry = load_registry(config)
+        log = SqliteLog.open_to_write(config.log_path)
+        # What is there by now stays; looking through it costs a run a few hundredths of a second.
+        gc.freeze()
+        host = cls(config, log, Controller(log, config, registry), listen)
+        try:
+            await host._door.open()
+        except BaseException:
+            await log.close()
+            raise
+        return host
+
+    async def close(self, principal: str) -> None:
+        """Pause what runs here, and let go of the lease. A process in the background goes on with
+        what others have left to this one."""
+        self._door.close()
+        if self._listening is not None:
+            await (await self._listening).stop()
+        left = self.left_to_us & self.controller.driving()
+        await self.controller.close(principal)
+        if left:
+            start_background(self._config)
+
+    async def _answer(self, wanted: str) -> dict[str, Any]:
+        match wanted:
+            case "status":
+                return {"pid": os.getpid(), "driving": sorted(self.controller.driving())}
+            case "serve":
+                address = f"unix:{socket_path(self._config.log_path, '.grpc')}"
+                if self._listening is None:
+                    self._listening = asyncio.ensure_future(self._listen(address))
+                await asyncio.shield(self._listening)
+                return {"address": address}
+            case "give way" if self.gives_way:
+                self.wanted.set()
+                return {"gives_way": True}
+        return {}
+
+    async def idle_seconds(self) -> float:
+        """For how long nothing was driven here and nobody has asked for anything."""
+        if self._listening is not None:
+            self._last_busy = max(
+                self._last_busy, time.monotonic() - (await self._listening).idle_seconds()
+            )
+        if self.controller.driving():
+            self._last_busy = time.monotonic()
+        return time.monotonic() - self._last_busy

@@ -1,0 +1,441 @@
+"""The client of a controller elsewhere. A connection that is lost is made again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+
+from axtui import rpc
+from axtui.model.codec import dump_json
+from axtui.model.events import Record
+from axtui.model.ids import new_id
+from axtui.model.summary import Listed
+from axtui.remote import messages as msg
+from axtui.remote.door import Holder
+from axtui.runtime.controller import Accepted, RunOptions
+from axtui.runtime.errors import Refused, Unreachable
+from axtui.runtime.eventlog.base import PAGE, UnknownConversation
+from axtui.runtime.inventory import AgentInfo, Offered, ToolsInfo
+from axtui.runtime.journal import Delta
+from axtui.runtime.transfer import Imported
+from axtui.runtime.verify import Fault
+from axtui.v1 import service_pb2 as sv
+from axtui.v1 import state_pb2 as st
+
+# How long a server that was there may be away before it is given up.
+PATIENCE_SECONDS = 600.0
+_FIRST_DELAY, _LONGEST_DELAY = 0.05, 3.0
+_CALL_SECONDS = 300.0
+_LOST = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DATA_LOSS,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+_BATCH = 1 << 20
+
+
+class Dialing(Protocol):
+    """How a server is reached, and what is said of where we are."""
+
+    name: str
+    was_there: bool
+    configuration: bytes
+    folder: str
+
+    async def dial(self) -> grpc.aio.Channel:
+        """The channel to it, once there is somebody at the other end. Raises Unreachable."""
+        ...
+
+    async def close(self) -> None:
+        """Close the channel."""
+        ...
+
+
+class RemoteClient:
+    """Raises Unreachable where there is no server, and what the server refuses with.
+
+    What changes something carries a request id, so that it can be asked for again once an answer
+    was lost. `connection` is empty as long as there is one, else why there isn't.
+    """
+
+    hosts = False
+
+    def __init__(self, server: Dialing) -> None:
+        self._server = server
+        self._stub: rpc.Stub
+        self._lost = True
+        self._was_there = server.was_there
+        self._metadata = (("axtui-api", msg.API),)
+        self._warnings: deque[str] = deque(maxlen=10)
+        self.connection = ""
+
+    # Runs
+
+    async def start(
+        self, conversation_id: str, input: str, agent: str, options: RunOptions
+    ) -> Accepted:
+        """Have a run accepted, and driven there."""
+        request = sv.StartRequest(
+            conversation_id=conversation_id,
+            input=_text(input),
+            agent=agent,
+            options=self._options(options),
+            request_id=new_id(),
+            configuration=self._server.configuration,
+        )
+        reply = await self._call("start", request)
+        return Accepted(conversation_id, reply.exec_id, reply.seq)
+
+    async def resume(self, conversation_id: str, options: RunOptions) -> st.State:
+        """Have an unfinished run go on, driven there."""
+        request = sv.ResumeRequest(
+            conversation_id=conversation_id,
+            options=self._options(options),
+            request_id=new_id(),
+            configuration=self._server.configuration,
+        )
+        state: st.State = await self._call("resume", request)
+        return state
+
+    async def mark_resumed(self, conversation_id: str) -> st.State:
+        """The same: there is somebody to drive it."""
+        return await self.resume(conversation_id, RunOptions())
+
+    async def pause(self, conversation_id: str, reason: str) -> None:
+        """Begin no more steps in a run."""
+        request = sv.StopRequest(
+            conversation_id=conversation_id, reason=_text(reason), request_id=new_id()
+        )
+        await self._call("pause", request)
+
+    async def cancel(self, conversation_id: str, reason: str) -> None:
+        """End a run for good."""
+        request = sv.StopRequest(
+            conversation_id=conversation_id, reason=_text(reason), request_id=new_id()
+        )
+        await self._call("cancel", request)
+
+    async def answer(
+        self, conversation_id: str, question_id: str, choice: str, text: str, always: bool
+    ) -> st.State:
+        """Answer an open question."""
+        request = sv.AnswerRequest(
+            conversation_id=conversation_id,
+            question_id=question_id,
+            choice=_text(choice),
+            text=_text(text),
+            always=always,
+            request_id=new_id(),
+        )
+        state: st.State = await self._call("answer", request)
+        return state
+
+    async def fork(
+        self, source_id: str, seq: int | None, new: str, edit: dict[str, Any] | None
+    ) -> str:
+        """Make a conversation of another's events up to `seq`; gives back its id."""
+        name = new or new_id()
+        request = sv.ForkRequest(
+            source_id=source_id,
+            seq=seq,
+            conversation_id=name,
+            edit="" if edit is None else dump_json(edit),
+            request_id=new_id(),
+        )
+        await self._call("fork", request)
+        return name
+
+    async def delete(self, conversation_id: str, reason: str) -> None:
+        """Hide a conversation."""
+        request = sv.DeleteRequest(
+            conversation_id=conversation_id, reason=_text(reason), request_id=new_id()
+        )
+        await self._call("delete", request)
+
+    async def purge(self, conversation_id: str) -> None:
+        """Remove a conversation for good."""
+        lost = False
+
+        def on_lost() -> None:
+            nonlocal lost
+            lost = True
+
+        try:
+            request = sv.PurgeRequest(conversation_id=conversation_id)
+            await self._call("purge", request, on_lost)
+        except UnknownConversation:
+            if not lost:
+                raise
+
+    async def restore(self, lines: Iterable[str]) -> Imported:
+        """Store an exported conversation. Not tried again: what is stored is refused."""
+        await self._connect()
+        try:
+            reply = await self._stub.restore(_batches(lines), metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise self._explain(error) from None
+        return Imported(reply.conversation_id, reply.events)
+
+    # Looking
+
+    async def find(self, conversation_id: str) -> Listed | None:
+        """What a list says of a conversation, if there is one of that very id."""
+        reply = await self._call("find", sv.ConversationName(conversation_id=conversation_id))
+        return msg.listed_of(reply.listed) if reply.HasField("listed") else None
+
+    async def resolve(self, name: str) -> Listed:
+        """The conversation that a person means."""
+        request = sv.ConversationName(conversation_id=name)
+        return msg.listed_of(await self._call("resolve", request))
+
+    async def conversations(
+        self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
+    ) -> list[Listed]:
+        """Conversations, the latest changed first."""
+        if not limit:
+            return []
+        request = sv.ListRequest(states=states, agent=agent, limit=limit)
+        return [*map(msg.listed_of, (await self._call("list", request)).conversations)]
+
+    async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]:
+        """Conversations whose run has ended, or that were deleted, and that are old enough."""
+        request = sv.PrunableRequest(before_us=before_us, states=states)
+        return [*map(msg.listed_of, (await self._call("prunable", request)).conversations)]
+
+    async def state(self, conversation_id: str, seq: int | None = None) -> st.State:
+        """The state of a conversation, after event `seq` if given."""
+        request = sv.GetStateRequest(conversation_id=conversation_id, seq=seq)
+        state: st.State = await self._call("get_state", request)
+        return state
+
+    async def read(
+        self,
+        conversation_id: str,
+        *,
+        after: int = 0,
+        limit: int = PAGE,
+        kinds: Sequence[str] = (),
+    ) -> list[Record]:
+        """A page of events."""
+        request = sv.ReadRequest(
+            conversation_id=conversation_id, after=after, limit=limit, kinds=kinds
+        )
+        return msg.records_of(await self._call("read", request))
+
+    async def blob(self, digest: bytes) -> bytes:
+        """A blob by its SHA-256."""
+        while True:
+            parts: list[bytes] = []
+            async for chunk in self._stream("get_blob", lambda: sv.GetBlobRequest(digest=digest)):
+                if chunk is None:
+                    break
+                parts.append(chunk.data)
+            else:
+                return b"".join(parts)
+
+    async def watch(self, conversation_id: str, after: int) -> AsyncIterator[list[Record | Delta]]:
+        """Events after `after`, each once, as they are committed, and deltas between them; an
+        empty list when the connection is lost, or there again."""
+
+        def request() -> sv.WatchRequest:
+            return sv.WatchRequest(conversation_id=conversation_id, after=after)
+
+        async for made in self._stream("watch", request):
+            if made is None:
+                yield []
+                continue
+            records = msg.records_of(made)
+            if records:
+                after = records[-1].seq
+            yield [*records, *(msg.delta_of(conversation_id, told) for told in made.deltas)]
+
+    async def export(self, conversation_id: str) -> AsyncIterator[str]:
+        """The lines of an export."""
+        request = sv.ConversationName(conversation_id=conversation_id)
+        async for part in self._once("export", request):
+            for line in part.lines:
+                yield line
+
+    async def verify(self, conversation_id: str | None) -> AsyncIterator[Fault | str]:
+        """Check conversations: the id of each that is sound, and every fault."""
+        request = sv.ConversationName(conversation_id=conversation_id or "")
+        async for found in self._once("verify", request):
+            name = found.conversation_id
+            yield Fault(name, found.seq, found.what) if found.what else name
+
+    async def size(self) -> int:
+        """Bytes that the store takes."""
+        return int((await self._call("get_server", sv.GetServerRequest())).log_bytes)
+
+    async def agents(self) -> list[AgentInfo]:
+        """The agents that there are, and whether they can run."""
+        reply = await self._call("list_agents", sv.ListAgentsRequest())
+        return [*map(msg.agent_info_of, reply.agents)]
+
+    async def tools(self, server: str = "") -> ToolsInfo:
+        """The tools that a model would be offered, or those of one server."""
+        request = sv.ListOfferedRequest(server=server)
+        return msg.tools_of(await self._call("list_tools", request))
+
+    async def resources(self, server: str = "") -> Offered:
+        """The resources of the servers of tools, or of one."""
+        request = sv.ListOfferedRequest(server=server)
+        return msg.offered_of(await self._call("list_resources", request))
+
+    async def prompts(self, server: str = "") -> Offered:
+        """The prompts of the servers of tools, or of one."""
+        request = sv.ListOfferedRequest(server=server)
+        return msg.offered_of(await self._call("list_prompts", request))
+
+    async def join(self, *, start: bool) -> bool:
+        """Whether others drive what is started from here on: they do."""
+        return True
+
+    async def holder(self) -> Holder:
+        """Who drives runs there."""
+        server = await self._call("get_server", sv.GetServerRequest())
+        return Holder(server.pid, server.since_us, frozenset(server.driving))
+
+    def take_warning(self) -> str:
+        """What there is to be said of the connection; each thing once."""
+        return self._warnings.popleft() if self._warnings else ""
+
+    async def suspend(self, reason: str) -> None:
+        """Leave what runs alone: it isn't ours to pause."""
+
+    async def close(self) -> None:
+        """Hang up. Runs go on."""
+        await self._server.close()
+
+    # Below
+
+    def _options(self, options: RunOptions) -> sv.RunOptions:
+        made = msg.options(options)
+        made.workspace = made.workspace or self._server.folder
+        return made
+
+    async def _call(
+        self, method: str, request: Any, on_lost: Callable[[], None] = lambda: None
+    ) -> Any:
+        tries = _Tries(self)
+        while True:
+            try:
+                await self._connect()
+                reply = await getattr(self._stub, method)(
+                    request, metadata=self._metadata, timeout=_CALL_SECONDS
+                )
+            except grpc.aio.AioRpcError as error:
+                await tries.failed(error)
+                on_lost()
+            else:
+                self._connected()
+                return reply
+
+    async def _stream(self, method: str, request: Callable[[], Any]) -> AsyncIterator[Any]:
+        """What comes of a call that is made again whenever the connection is lost, for what
+        `request` then says; None each time that it is."""
+        tries = _Tries(self)
+        while True:
+            try:
+                await self._connect()
+                call = getattr(self._stub, method)(request(), metadata=self._metadata)
+                async for reply in call:
+                    self._connected()
+                    tries = _Tries(self)
+                    yield reply
+                return
+            except grpc.aio.AioRpcError as error:
+                delay = tries.delay(error)
+            yield None
+            await asyncio.sleep(delay)
+
+    async def _once(self, method: str, request: Any) -> AsyncIterator[Any]:
+        """What comes of a call that can't go on where it was cut off."""
+        await self._connect()
+        try:
+            async for reply in getattr(self._stub, method)(request, metadata=self._metadata):
+                yield reply
+        except grpc.aio.AioRpcError as error:
+            raise self._explain(error) from None
+
+    async def _connect(self) -> None:
+        if self._lost:
+            channel = await self._server.dial()
+            self._stub = rpc.Stub(channel, sv.DESCRIPTOR.services_by_name["Controller"])
+            self._lost = False
+
+    def _connected(self) -> None:
+        self._was_there = True
+        if self.connection:
+            self.connection = ""
+            self._warnings.append(f"{self._server.name} is there again")
+
+    def _explain(self, error: grpc.aio.AioRpcError) -> Exception:
+        """What to raise of a call that has failed for good."""
+        details = dict(error.trailing_metadata() or ())
+        if problem := details.get("axtui-problem-bin"):
+            return msg.error_of(sv.Problem.FromString(problem))
+        if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return Refused("usage", f"{self._server.name}: {error.details()}")
+        if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+            return Unreachable(f"{self._server.name} is no server of axtui, or one of another age")
+        return Unreachable(f"{self._server.name}: {error.details() or error.code().name}")
+
+
+class _Tries:
+    """How often, and for how long, a call is made again."""
+
+    def __init__(self, client: RemoteClient) -> None:
+        self._client = client
+        self._since = time.monotonic()
+        self._delay = _FIRST_DELAY
+
+    async def failed(self, error: grpc.aio.AioRpcError) -> None:
+        """Wait until it is time to try again. Raises what there is to be raised instead."""
+        await asyncio.sleep(self.delay(error))
+
+    def delay(self, error: grpc.aio.AioRpcError) -> float:
+        """How long to wait before the next try."""
+        client = self._client
+        client._lost = True
+        explained = client._explain(error)
+        gone = isinstance(explained, Unreachable) and error.code() in _LOST
+        late = time.monotonic() - self._since > PATIENCE_SECONDS
+        if not gone or late or not client._was_there:
+            raise explained from None
+        if not client.connection:
+            client.connection = str(explained)
+            client._warnings.append(f"the connection is lost, trying again ({explained})")
+        self._delay = min(self._delay * 2, _LONGEST_DELAY)
+        return self._delay * random.uniform(0.5, 1)
+
+
+def _batches(lines: Iterable[str]) -> Iterable[sv.Lines]:
+    batch: list[str] = []
+    size = 0
+    for line in lines:
+        batch.append(_text(line))
+        size += len(line)
+        if size > _BATCH:
+            yield sv.Lines(lines=batch)
+            batch, size = [], 0
+    yield sv.Lines(lines=batch)
+
+
+def _text(text: str) -> str:
+    # What isn't UTF-8 on a command line arrives as lone surrogates, which no message holds.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refused("usage", f"{text[:40]!a} isn't valid Unicode") from None
+    return text

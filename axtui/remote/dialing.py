@@ -1,0 +1,96 @@
+"""How a controller elsewhere is reached."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+import grpc.aio
+
+from axtui import rpc  # noqa: F401  (it keeps gRPC quiet)
+from axtui.remote import messages as msg
+from axtui.remote.background import start_background
+from axtui.remote.door import knock
+from axtui.runtime.config import Config
+from axtui.runtime.errors import Unreachable
+from axtui.runtime.eventlog.lease import holder
+
+OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", msg.MAX_MESSAGE),
+    ("grpc.max_send_message_length", msg.MAX_MESSAGE),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Trying again is the client's business, which knows what it has already got.
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+_START_SECONDS = 15.0
+_POLL_SECONDS = 0.05
+
+
+class Elsewhere:
+    """A server at an address that somebody has named."""
+
+    was_there = False
+    configuration = b""
+    folder = ""
+
+    def __init__(self, address: str) -> None:
+        self.name = address
+        self._channel: grpc.aio.Channel | None = None
+
+    async def dial(self) -> grpc.aio.Channel:
+        """The channel; it connects when it is used."""
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(self.name, OPTIONS)
+        return self._channel
+
+    async def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            await self._channel.close()
+
+
+class Neighbour:
+    """Whatever process writes a log of this machine. If it is gone, one in the background is
+    started in its place."""
+
+    was_there = True
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._channel: grpc.aio.Channel | None = None
+        self.name = f"the process that writes {config.log_path}"
+        self.configuration = msg.digest(config)
+        self.folder = os.getcwd()
+
+    async def dial(self) -> grpc.aio.Channel:
+        """The channel, once somebody serves. Raises Unreachable if nobody can be had."""
+        address = await self._address()
+        if self._channel is None:
+            self._channel = grpc.aio.insecure_channel(address, OPTIONS)
+        return self._channel
+
+    async def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def _address(self) -> str:
+        log = self._config.log_path
+        end = time.monotonic() + _START_SECONDS
+        started = False
+        while time.monotonic() < end:
+            if told := await knock(log, "serve"):
+                # The same for all processes that come to write this log.
+                return str(told["address"])
+            if not started and not holder(log)[0]:
+                start_background(self._config)
+                started = True
+            await asyncio.sleep(_POLL_SECONDS)
+        raise Unreachable(f"{self.name} doesn't answer")

@@ -1,0 +1,129 @@
+"""What those who watch a conversation are sent: encoded once for all of them.
+
+Who is as far as the others gets the same bytes as they do. Who is behind, because he came later or
+reads slowly, gets pages of the log until he has caught up; provisional text isn't kept for him.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
+
+from axtui.model.events import Record
+from axtui.remote.messages import page, portions
+from axtui.runtime.controller import Controller
+from axtui.v1 import service_pb2 as sv
+
+# Events of one read while catching up.
+CATCH_UP = 2000
+# What is kept for those who are a little behind.
+MAX_FRAMES = 256
+MAX_BYTES = 8 << 20
+
+
+class Frame(NamedTuple):
+    """A message with the events after `after` up to `last`; none if these are the same."""
+
+    after: int
+    last: int
+    data: bytes
+
+
+class Feed:
+    """Of one conversation. `pause` says how long to wait between two frames, in seconds: the more
+    there are who watch, the more goes into one.
+    """
+
+    def __init__(
+        self, controller: Controller, conversation_id: str, pause: Callable[[], float]
+    ) -> None:
+        self._controller = controller
+        self._id = conversation_id
+        self._pause = pause
+        self._frames: deque[Frame] = deque()
+        self._bytes = 0
+        # Frames that there ever were, and the seq after the last of them.
+        self._count = 0
+        self._seq = 0
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.watchers = 0
+
+    async def watch(self, after: int) -> AsyncIterator[bytes]:
+        """Messages with everything after `after`. It ends when the log is closed."""
+        self.watchers += 1
+        try:
+            if self._task is None:
+                self._seq = (await self._controller.log.head(self._id)).seq
+                self._task = self._task or asyncio.create_task(self._run())
+            async for data in self._watch(after):
+                yield data
+        finally:
+            self.watchers -= 1
+            if not self.watchers and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    async def _watch(self, after: int) -> AsyncIterator[bytes]:
+        at = self._count
+        while True:
+            news = self._news
+            at = max(at, self._count - len(self._frames))
+            if at < self._count:
+                frame = self._frames[at - self._count]
+                at += 1
+                if frame.after == after:
+                    after = frame.last
+                    yield frame.data
+            elif after < self._seq:
+                for data, last in await self._page(after):
+                    yield data
+                    after = last
+            elif self._task is None or self._task.done():
+                await self._ended()
+                return
+            else:
+                await news.wait()
+
+    async def _page(self, after: int) -> list[tuple[bytes, int]]:
+        limit = min(CATCH_UP, self._seq - after)
+        records = await self._controller.log.read(self._id, after=after, limit=limit)
+        return [
+            (page(portion).SerializeToString(), portion[-1].seq) for portion in portions(records)
+        ]
+
+    async def _ended(self) -> None:
+        """Raise what the log, or the driver of the run, has failed with."""
+        if self._task is not None and not self._task.cancelled():
+            await self._task
+
+    async def _run(self) -> None:
+        try:
+            with self._controller.watching(self._id) as watcher:
+                async for records in self._controller.log.tail(self._id, self._seq, watcher.wake):
+                    deltas = watcher.take_deltas()
+                    for portion in portions(records):
+                        self._publish(portion, page(portion))
+                    if deltas:
+                        self._publish([], page([], deltas))
+                    if records or deltas:
+                        await asyncio.sleep(self._pause())
+        finally:
+            self._tell()
+
+    def _publish(self, records: list[Record], made: sv.Page) -> None:
+        last = records[-1].seq if records else self._seq
+        data = made.SerializeToString()
+        self._frames.append(Frame(self._seq, last, data))
+        self._bytes += len(data)
+        self._count += 1
+        self._seq = last
+        while len(self._frames) > MAX_FRAMES or (self._bytes > MAX_BYTES and len(self._frames) > 1):
+            self._bytes -= len(self._frames.popleft().data)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()

@@ -1,0 +1,221 @@
+"""What goes over the wire, as the messages of `service.proto`, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
+from hashlib import sha256
+from typing import Any
+
+from axtui.agent import ActorError
+from axtui.model.codec import dump_json, load_json
+from axtui.model.events import Record
+from axtui.model.summary import Listed, Summary
+from axtui.runtime.config import Config, Settings
+from axtui.runtime.controller import RunOptions
+from axtui.runtime.errors import Refused
+from axtui.runtime.eventlog.base import LogDamaged, LogError, Taken, UnknownConversation
+from axtui.runtime.inventory import AgentInfo, Offered, ToolInfo, ToolsInfo
+from axtui.runtime.journal import Delta
+from axtui.runtime.policy import Verdict
+from axtui.v1 import service_pb2 as sv
+
+API = "1"
+# They go into the metadata of an answer, which hold a few thousand bytes.
+MAX_WORDS = 1500
+PAGE_BYTES = 1 << 20
+# The longest input, all of whose characters may take four bytes, and some more.
+MAX_MESSAGE = 72 << 20
+
+_LOG_ERRORS = {"unknown": UnknownConversation, "taken": Taken, "damaged": LogDamaged}
+
+
+def digest(config: Config) -> bytes:
+    """Of all that a configuration says, and of the folder that its agents are imported from."""
+    said = {field.name: getattr(config, field.name) for field in fields(Settings)}
+    folder = os.getcwd() if any(agent.python for agent in config.agents) else ""
+    return sha256(repr((said, folder)).encode()).digest()
+
+
+def problem(error: Exception) -> sv.Problem:
+    """What a client is told of an error that is foreseen."""
+    hint = getattr(error, "hint", "")
+    match error:
+        case Refused() | ActorError():
+            code = error.code
+        case OSError():
+            code = "system"
+        case LogError():
+            names = (name for name, kind in _LOG_ERRORS.items() if isinstance(error, kind))
+            code = next(names, "log")
+        case _:
+            code = "internal"
+    kind = "" if isinstance(error, Refused) else "actor" if isinstance(error, ActorError) else "log"
+    return sv.Problem(code=code, message=str(error)[:MAX_WORDS], hint=hint[:MAX_WORDS], kind=kind)
+
+
+def error_of(told: sv.Problem) -> Exception:
+    """The error that a server has met."""
+    match told.kind:
+        case "":
+            return Refused(told.code, told.message, told.hint)  # type: ignore[arg-type]
+        case "actor":
+            return ActorError(told.code, told.message)
+    kind: type[LogError] = _LOG_ERRORS.get(told.code, LogError)
+    # Theirs are made of what the message is about, which only it tells here.
+    error = kind.__new__(kind, told.message)
+    error.hint = told.hint
+    return error
+
+
+def page(records: Iterable[Record], deltas: Iterable[Delta] = ()) -> sv.Page:
+    """Stored events, as they are."""
+    made = sv.Page(deltas=map(_delta, deltas))
+    rows = list(records)
+    if rows:
+        seqs, kinds, envelopes, payloads = zip(*rows, strict=True)
+        if None in payloads:
+            made.erased.extend(row.seq for row in rows if row.payload is None)
+            payloads = tuple(payload or b"" for payload in payloads)
+        made.seqs.extend(seqs)
+        made.kinds.extend(kinds)
+        made.envelopes.extend(envelopes)
+        made.payloads.extend(payloads)
+    return made
+
+
+def records_of(made: sv.Page) -> list[Record]:
+    """The events of a page."""
+    columns = zip(made.seqs, made.kinds, made.envelopes, made.payloads, strict=True)
+    found = [Record(*row) for row in columns]
+    if made.erased:
+        erased = set(made.erased)
+        found = [row._replace(payload=None) if row.seq in erased else row for row in found]
+    return found
+
+
+def portions(records: list[Record]) -> Iterator[list[Record]]:
+    """Records in portions that fit into a message."""
+    start = size = 0
+    for at, record in enumerate(records):
+        size += len(record.envelope) + len(record.payload or b"")
+        if size > PAGE_BYTES and at > start:
+            yield records[start:at]
+            start, size = at, len(record.envelope) + len(record.payload or b"")
+    if start < len(records):
+        yield records[start:]
+
+
+def _delta(delta: Delta) -> sv.Delta:
+    said: dict[str, Any] = delta._asdict()
+    del said["conversation_id"]
+    return sv.Delta(**said)
+
+
+def delta_of(conversation_id: str, told: sv.Delta) -> Delta:
+    """Provisional text."""
+    return Delta(conversation_id, *(getattr(told, name) for name in Delta._fields[1:]))
+
+
+def listed(found: Listed) -> sv.Listed:
+    """The line of a list."""
+    said: dict[str, Any] = found.summary._asdict()
+    name = said.pop("id")
+    return sv.Listed(conversation_id=name, seq=found.seq, updated_us=found.updated_us, **said)
+
+
+def listed_of(told: sv.Listed) -> Listed:
+    """The line of a list."""
+    fields = (getattr(told, name) for name in Summary._fields[1:])
+    return Listed(Summary(told.conversation_id, *fields), told.seq, told.updated_us)
+
+
+def options(wanted: RunOptions) -> sv.RunOptions:
+    """How a run is to be run."""
+    config = "" if wanted.config is None else dump_json(wanted.config)
+    return sv.RunOptions(
+        config=config,
+        approve=wanted.approve,
+        on_interrupted=wanted.on_interrupted,
+        workspace=wanted.workspace,
+    )
+
+
+def options_of(told: sv.RunOptions) -> RunOptions:
+    """How a run is to be run. Raises Refused for a configuration that is no JSON."""
+    made = RunOptions(None, told.approve, told.on_interrupted, told.workspace)
+    return replace(made, config=json_of(told.config, "the agent's configuration"))
+
+
+def json_of(text: str, what: str) -> object:
+    """The value of JSON text, None for none. Raises Refused."""
+    if not text:
+        return None
+    try:
+        return load_json(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused("usage", f"{what} isn't JSON: {error}") from None
+
+
+def agent_info(info: AgentInfo) -> sv.AgentInfo:
+    """An agent."""
+    return sv.AgentInfo(**info._asdict())
+
+
+def agent_info_of(told: sv.AgentInfo) -> AgentInfo:
+    """An agent."""
+    return AgentInfo(*(getattr(told, name) for name in AgentInfo._fields))
+
+
+def tools(found: ToolsInfo) -> sv.ListToolsReply:
+    """The tools that there are."""
+    return sv.ListToolsReply(
+        tools=[
+            sv.ToolInfo(
+                name=tool.name,
+                source=tool.source,
+                effect=tool.effect,
+                verdict=sv.Verdict(**tool.verdict._asdict()),
+                exceptions=[sv.Verdict(**verdict._asdict()) for verdict in tool.exceptions],
+                description=tool.description,
+            )
+            for tool in found.tools
+        ],
+        servers={name: sv.ToolServer(**state) for name, state in found.servers.items()},
+    )
+
+
+def tools_of(told: sv.ListToolsReply) -> ToolsInfo:
+    """The tools that there are."""
+    found = [
+        ToolInfo(
+            tool.name,
+            tool.source,
+            tool.effect,
+            _verdict_of(tool.verdict),
+            [_verdict_of(verdict) for verdict in tool.exceptions],
+            tool.description,
+        )
+        for tool in told.tools
+    ]
+    servers = {
+        name: {key: getattr(state, key) for key in ("state", "error", "name", "version")}
+        for name, state in told.servers.items()
+    }
+    return ToolsInfo(found, servers)
+
+
+def _verdict_of(told: sv.Verdict) -> Verdict:
+    return Verdict(told.choice, told.rule)
+
+
+def offered(found: Offered) -> sv.ListOfferedReply:
+    """What servers of tools offer beside them."""
+    return sv.ListOfferedReply(entries=map(json.dumps, found.entries), errors=found.errors)
+
+
+def offered_of(told: sv.ListOfferedReply) -> Offered:
+    """What servers of tools offer beside them."""
+    return Offered([json.loads(entry) for entry in told.entries], dict(told.errors))
