@@ -66,7 +66,7 @@ class Follower:
             if self.state.seq < head:
                 continue
             now = status(self.state)
-            if now in TERMINAL or now == "paused":
+            if now in TERMINAL or (now == "paused" and not self._goes_on()):
                 return
             if now != "waiting":
                 continue
@@ -75,6 +75,11 @@ class Follower:
                     return
             elif self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
+
+    def _goes_on(self) -> bool:
+        """Whether a run that is paused isn't for long: whoever drove it has shut down, and the
+        next one goes on with it."""
+        return self.state.run.cause == "shutdown" and not self._client.hosts
 
     async def catch_up(self) -> None:
         """Show what `run` hasn't shown, having been canceled."""

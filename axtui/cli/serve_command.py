@@ -19,24 +19,22 @@ if TYPE_CHECKING:
     from axtui.client import Serving
 
 DEFAULT_ADDRESS = "127.0.0.1:8494"
-# After which one in the background ends that has nothing to do.
-IDLE_SECONDS = 10.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of serve."""
     add = parser.add_argument
     add("--address", metavar="ADDR", help=f"HOST:PORT or unix:PATH (default: {DEFAULT_ADDRESS})")
-    add("--background", action="store_true", help=argparse.SUPPRESS)
+    add("--background", metavar="SECONDS", type=float, help=argparse.SUPPRESS)
 
 
 async def run_alone(args: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     config = load_config(args.config, args.data_dir, os.environ, current_folder())
-    if args.background:
+    if args.background is not None:
         try:
             async with serving(config, []) as held:
-                await _until_idle(held)
+                await _until_idle(held, args.background)
         except LeaseHeld:
             # Somebody was faster, and drives what there is to drive.
             pass
@@ -58,12 +56,12 @@ def _tell(args: argparse.Namespace, held: Serving) -> None:
             print_text(f"axtui listens on {address}")
 
 
-async def _until_idle(held: Serving) -> None:
-    """Return once there has been nothing to do for a while, or another one wants to take over."""
+async def _until_idle(held: Serving, seconds: float) -> None:
+    """Return once there was nothing to do for so long, or another one wants to take over."""
     host = held.host
     host.gives_way = True
     while not host.wanted.is_set():
-        left = IDLE_SECONDS - await host.idle_seconds()
+        left = seconds - await host.idle_seconds()
         if left <= 0:
             return
         try:
