@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from typing import Any
-
-# What it has to say would be written over whatever is on the screen; and nothing here forks
-# without starting another program.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 import grpc.aio
@@ -18,6 +12,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodDescriptorProto, ServiceDescriptorProto
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+
+import axtui.remote  # noqa: F401  (it tells gRPC to be quiet, which has read nothing of it yet)
 
 
 def service(

@@ -142,7 +142,11 @@ def _imported(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("axtui"):
             deeper = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= deeper if node.module in ("axtui", "axtui.remote", "axtui.runtime") else {node.module or ""}
+            found |= (
+                deeper
+                if node.module in ("axtui", "axtui.remote", "axtui.runtime")
+                else {node.module or ""}
+            )
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.startswith("axtui.")}
     return found

@@ -180,10 +180,19 @@ class RemoteClient:
     async def restore(self, lines: Iterable[str]) -> Imported:
         """Store an exported conversation. Not tried again: what is stored is refused."""
         await self._connect()
+        call = self._stub.restore(metadata=self._metadata)
         try:
-            reply = await self._stub.restore(_batches(lines), metadata=self._metadata)
+            for batch in _batches(lines):
+                await call.write(batch)
+            await call.done_writing()
+            reply = await call
         except grpc.aio.AioRpcError as error:
             raise self._explain(error) from None
+        except asyncio.InvalidStateError:
+            # It was refused before we had said all.
+            raise self._explain(await _ended(call)) from None
+        finally:
+            call.cancel()
         return Imported(reply.conversation_id, reply.events)
 
     # Looking
@@ -418,6 +427,15 @@ class _Tries:
             client._warnings.append(f"the connection is lost, trying again ({explained})")
         self._delay = min(self._delay * 2, _LONGEST_DELAY)
         return self._delay * random.uniform(0.5, 1)
+
+
+async def _ended(call: Any) -> grpc.aio.AioRpcError:
+    """Why a call has ended."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error
+    raise AssertionError("it has not failed")
 
 
 def _batches(lines: Iterable[str]) -> Iterable[sv.Lines]:

@@ -52,7 +52,8 @@ class Feed:
         self.watchers = 0
 
     async def watch(self, after: int) -> AsyncIterator[bytes]:
-        """Messages with everything after `after`. It ends when the log is closed."""
+        """Messages with everything after `after`; an empty one says that there is nothing more for
+        now. It ends when the log is closed."""
         self.watchers += 1
         try:
             if self._task is None:
@@ -68,6 +69,7 @@ class Feed:
 
     async def _watch(self, after: int) -> AsyncIterator[bytes]:
         at = self._count
+        told = False
         while True:
             news = self._news
             at = max(at, self._count - len(self._frames))
@@ -84,6 +86,9 @@ class Feed:
             elif self._task is None or self._task.done():
                 await self._ended()
                 return
+            elif not told:
+                told = True
+                yield b""
             else:
                 await news.wait()
 

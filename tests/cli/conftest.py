@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .harness import Cli
+from .harness import Cli, RemoteCli
 
 _SAMPLES = ("asker", "chooser", "gate", "hanger", "pair", "stubborn", "talker")
 _INLINE = ("inline_hanger", "inline_stubborn")
@@ -26,9 +27,29 @@ def _interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.fixture(params=["local"])
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
-    """The command line on a log of its own, in a folder of its own."""
+@pytest.fixture(scope="session")
+def warm() -> Iterator[subprocess.Popen[str]]:
+    """What starts servers."""
+    script = str(Path(__file__).with_name("warm_servers.py"))
+    with subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test of a command is of it by itself, and by way of a server."""
+    if "cli" in metafunc.fixturenames:
+        here = metafunc.definition.get_closest_marker("here")
+        metafunc.parametrize("cli", ["local"] if here else ["local", "remote"], indirect=True)
+
+
+@pytest.fixture
+def cli(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cli]:
+    """The command line on a log of its own, in a folder of its own: by itself, or by a server."""
     for name in list(os.environ):
         # Keys of models among them.
         if name.startswith("AXTUI_") or name.endswith("_KEY") or name in ("NO_COLOR", "COLUMNS"):
@@ -38,7 +59,12 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     with open(os.devnull) as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
-        yield Cli(tmp_path)
+        if request.param == "local":
+            yield Cli(tmp_path)
+        else:
+            remote = RemoteCli(tmp_path, request.getfixturevalue("warm"))
+            yield remote
+            remote.stop()
 
 
 @pytest.fixture

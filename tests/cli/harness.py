@@ -19,10 +19,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 import axtui
 from axtui.cli import main
 
 SECONDS = 30.0
+# For what is about the log of this machine, and the process that writes it.
+here = pytest.mark.here
 ROOT = Path(axtui.__file__).parents[1]
 
 
@@ -73,9 +77,13 @@ class Cli:
         self.data_dir = folder / "data"
         self.reach = ["--data-dir", str(self.data_dir)]
 
+    def reached(self) -> list[str]:
+        """The options that say where the log is."""
+        return self.reach
+
     def args(self, command: str, *rest: str) -> list[str]:
         """The whole command line behind the name of the program."""
-        return [command, *rest, *self.reach]
+        return [command, *rest, *self.reached()]
 
     def __call__(self, command: str, *rest: str) -> Result:
         """Run a command in this process."""
@@ -138,11 +146,43 @@ class Cli:
     @contextlib.contextmanager
     def terminal(self, *rest: str, width: int = 100, **env: str) -> Iterator[Terminal]:
         """The real program in a terminal of its own."""
-        terminal = Terminal([*rest, *self.reach], self.folder, width, env)
+        terminal = Terminal([*rest, *self.reached()], self.folder, width, env)
         try:
             yield terminal
         finally:
             terminal.close()
+
+
+class RemoteCli(Cli):
+    """The same by way of a server, which is there from the first command on."""
+
+    def __init__(self, folder: Path, servers: subprocess.Popen[str]) -> None:
+        super().__init__(folder)
+        self._servers = servers
+        self.server = 0
+
+    def reached(self) -> list[str]:
+        """The address of the server, which is started now if it isn't yet."""
+        if not self.server:
+            request = {
+                "arguments": [*self.reach, "--address", "127.0.0.1:0"],
+                "folder": str(self.folder),
+                "environment": {**os.environ, "PYTHONPATH": str(ROOT)},
+            }
+            assert self._servers.stdin
+            assert self._servers.stdout
+            self._servers.stdin.write(json.dumps(request) + "\n")
+            self._servers.stdin.flush()
+            answer = json.loads(self._servers.stdout.readline())
+            self.server = answer["pid"]
+            self.reach += ["--server", answer["line"].split()[-1]]
+        return self.reach
+
+    def stop(self) -> None:
+        """End the server."""
+        if self.server:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.server, signal.SIGKILL)
 
 
 @contextlib.contextmanager

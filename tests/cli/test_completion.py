@@ -13,7 +13,9 @@ import pytest
 
 from axtui.cli import COMMANDS
 
-from .harness import ROOT, Cli, environment
+from .harness import ROOT, Cli, environment, here
+
+pytestmark = here
 
 
 @pytest.fixture

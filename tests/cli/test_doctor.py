@@ -14,8 +14,10 @@ import pytest
 
 from axtui.runtime.actors.sandbox import Sandbox, find_sandbox
 
-from .harness import Cli
+from .harness import Cli, here
 from .test_skills import write_skill
+
+pytestmark = here
 
 SERVER = Path(__file__).with_name("sample_server.py")
 KEY = "a-key-of-the-tests"

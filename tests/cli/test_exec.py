@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .harness import Cli
+from .harness import Cli, here
 
 EVENT = {"conversation_id", "seq", "exec_id", "time", "actor", "kind", "data"}
 ADDED = {"principal", "request_id", "edited_from"}
@@ -158,6 +158,7 @@ def test_a_wrong_call_says_what_would_be_right(cli: Cli) -> None:
     assert "--option=VALUE" in cli("exec", "--input", "--agent", "echo").err
 
 
+@here
 def test_how_a_finished_run_ended_is_told_again_and_nothing_started(cli: Cli) -> None:
     failed = cli("exec", "--agent", "shell", "--input", "echo once >> count\nfalse")
     assert failed.status == 1
@@ -196,6 +197,7 @@ def test_a_deleted_conversation_is_unknown(cli: Cli) -> None:
     assert cli("exec", "--conversation", known, "--input", "x").status == 4
 
 
+@here
 def test_new_input_to_a_run_in_flight(samples: Cli) -> None:
     args = ("exec", "--conversation", "busy", "--agent", "gate", "--output", "json")
     with samples.started(*args, "--input", "x") as process:
@@ -216,6 +218,7 @@ def test_new_input_to_a_run_that_has_not_ended(cli: Cli) -> None:
     assert waiting.id in done.error()["hint"]
 
 
+@here
 def test_nobody_is_asked_where_standard_input_is_no_terminal(cli: Cli) -> None:
     done = cli.run("exec", *DEMO, input=b"approve\n")
     assert done.status == 3
@@ -234,6 +237,7 @@ def test_what_the_starter_grants_or_denies(cli: Cli) -> None:
     assert cli("exec", "--agent", "shell", "--input", "true", "--approve", "ask").status == 3
 
 
+@here
 def test_a_timeout_pauses_what_can_go_on_later(samples: Cli) -> None:
     done = samples("exec", "--agent", "gate", "--input", "", "--timeout", "50ms")
     assert done.status == 3
@@ -255,6 +259,7 @@ def test_nothing_that_is_counted_stays_unsaid(samples: Cli) -> None:
     assert [entry["seq"] for entry in entries if "seq" in entry][-1] == result["last_seq"]
 
 
+@here
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_pauses(samples: Cli, number: signal.Signals, status: int) -> None:
     args = ("exec", "--conversation", "c", "--agent", "gate", "--agent-config", '"idempotent"')
@@ -268,6 +273,7 @@ def test_a_signal_pauses(samples: Cli, number: signal.Signals, status: int) -> N
     assert samples("exec", "--conversation", "c", "--resume").status == 0
 
 
+@here
 def test_a_signal_says_how_to_go_on(samples: Cli) -> None:
     args = ("exec", "--conversation", "it's mine".replace(" ", "-"), "--agent", "gate")
     with samples.started(*args, "--input", "") as process:
@@ -279,6 +285,7 @@ def test_a_signal_says_how_to_go_on(samples: Cli) -> None:
     assert """axtui exec --conversation 'it'"'"'s-mine' --resume""" in err
 
 
+@here
 @pytest.mark.parametrize("agent", ["hanger", "inline_hanger"])
 def test_a_signal_ends_what_hangs(samples: Cli, agent: str) -> None:
     with samples.started("exec", "--agent", agent, "--input", "") as process:
@@ -341,6 +348,7 @@ def test_input_that_is_no_utf8_on_the_command_line(cli: Cli) -> None:
         assert f"{option}: it isn't UTF-8" in wrong.err
 
 
+@here
 def test_the_workspace_stays_where_the_run_was_started(cli: Cli) -> None:
     elsewhere = cli.folder / "elsewhere"
     elsewhere.mkdir()
@@ -352,6 +360,7 @@ def test_the_workspace_stays_where_the_run_was_started(cli: Cli) -> None:
     assert str(cli.folder) in done.out.splitlines()
 
 
+@here
 def test_the_workspace_of_the_configuration(cli: Cli) -> None:
     (cli.folder / "work").mkdir()
     (cli.folder / "axtui.yaml").write_text(f"environment: {{workspace: {cli.folder}/work}}")
@@ -371,6 +380,7 @@ def test_verbose(cli: Cli) -> None:
     ]
 
 
+@here
 def test_commands_without_a_sandbox_are_warned_of_once(cli: Cli) -> None:
     Path(cli.folder, "axtui.yaml").write_text("environment: {sandbox: none}")
     run = ("exec", "--agent", "shell", "--input", "echo one\necho two")

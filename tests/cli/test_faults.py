@@ -13,7 +13,9 @@ import pytest
 from axtui.cli import COMMANDS
 from axtui.cli.common import make_parser
 
-from .harness import Cli, environment
+from .harness import Cli, environment, here
+
+pytestmark = here
 
 ECHO = ("--agent", "echo", "--input", "x")
 EVERY = [

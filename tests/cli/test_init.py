@@ -10,7 +10,9 @@ import pytest
 
 from axtui.runtime.config import Settings
 
-from .harness import Cli
+from .harness import Cli, here
+
+pytestmark = here
 
 
 def test_a_configuration(cli: Cli) -> None:

@@ -15,7 +15,7 @@ import pytest
 from axtui.client import NO_RULE
 from axtui.runtime.agents import BUILT_IN
 
-from .harness import Cli
+from .harness import Cli, here
 
 SERVER = Path(__file__).with_name("sample_server.py")
 
@@ -49,6 +49,7 @@ def test_agents(samples: Cli) -> None:
     )
 
 
+@here
 def test_agents_in_json(cli: Cli) -> None:
     configure(
         cli,
@@ -74,6 +75,7 @@ def test_agents_in_json(cli: Cli) -> None:
     assert not cli.data_dir.exists()
 
 
+@here
 def test_tools(servers: Cli) -> None:
     done = servers.run("tools")
     assert (done.status, done.err) == (0, "")
@@ -177,6 +179,7 @@ async def looker(ctx: Context) -> None:
 """
 
 
+@here
 def test_actors(servers: Cli) -> None:
     (servers.folder / "looker_for_tests.py").write_text(LOOKER)
     settings = json.loads((servers.folder / "axtui.yaml").read_text())

@@ -15,7 +15,7 @@ import pytest
 from axtui.cli.table import fitting
 from axtui.cli.words import ago, count, size_text, took
 
-from .harness import SECONDS, Cli
+from .harness import SECONDS, Cli, here
 
 DEMO = ("--agent", "demo", "--agent-config", '{"speed": 0}', "--input", "x")
 
@@ -34,6 +34,7 @@ def test_list(cli: Cli) -> None:
     assert end.startswith("2 conversations shown; the log takes ")
 
 
+@here
 def test_list_in_json(cli: Cli) -> None:
     cli("exec", *DEMO, "--conversation", "one")
     (entry,) = cli("list", "--output", "json").json()
@@ -161,6 +162,7 @@ def test_events_as_they_come(samples: Cli) -> None:
         process.communicate()
 
 
+@here
 @pytest.mark.parametrize(
     "command",
     [
@@ -227,6 +229,7 @@ def test_a_damaged_log(cli: Cli) -> None:
     assert "axtui verify" in told.err
 
 
+@here
 def test_a_log_that_is_none(cli: Cli) -> None:
     assert cli("verify").status == 1
     cli.data_dir.mkdir()

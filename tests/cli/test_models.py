@@ -12,7 +12,7 @@ import pytest
 from tests.providers import environment
 from tests.providers.process import release, serving
 
-from .harness import Cli
+from .harness import Cli, here
 
 Serve = Callable[..., dict[str, str]]
 ASK = ("exec", "--conversation", "c", "--input", "go")
@@ -39,6 +39,7 @@ def test_a_model_needs_a_key(cli: Cli) -> None:
     assert cli("list", "--output", "json").out == ""
 
 
+@here
 def test_the_model_of_the_run_is_the_one_that_has_to_be_there(cli: Cli, serve: Serve) -> None:
     url = serve({"text": "Hello."})["OLLAMA_BASE_URL"]
     config = ("--agent-config", '{"model": "ollama:small"}')
@@ -48,6 +49,7 @@ def test_the_model_of_the_run_is_the_one_that_has_to_be_there(cli: Cli, serve: S
     assert (wrong.status, "'1' is not a model" in wrong.err) == (2, True)
 
 
+@here
 def test_a_resume_without_the_key_says_so_at_once(cli: Cli, serve: Serve) -> None:
     assert cli.run(*ASK, env=serve(WRITE)).status == 3
     assert cli("approve", "c").status == 0
@@ -56,6 +58,7 @@ def test_a_resume_without_the_key_says_so_at_once(cli: Cli, serve: Serve) -> Non
     assert not (cli.folder / "a").exists()
 
 
+@here
 def test_what_a_model_says_is_shown_as_it_comes_and_once(cli: Cli, serve: Serve) -> None:
     env = serve(
         {
@@ -84,6 +87,7 @@ def test_what_a_model_says_is_shown_as_it_comes_and_once(cli: Cli, serve: Serve)
     ]
 
 
+@here
 def test_a_thought_is_shown_while_it_is_thought(cli: Cli, serve: Serve) -> None:
     look = {"calls": [{"name": "list_files"}], "hold": "answer"}
     env = serve({"thought": ["Hm, ", "a hard one."], **look}, {"text": "Yes."})
@@ -94,6 +98,7 @@ def test_a_thought_is_shown_while_it_is_thought(cli: Cli, serve: Serve) -> None:
         assert terminal.screen()[1:] == ["Thinking: Hm, a hard one.", "Yes.", "seq=13"]
 
 
+@here
 def test_a_question_shows_what_would_change_in_color(cli: Cli, serve: Serve) -> None:
     (cli.folder / "a").write_text("old\n")
     env = serve(WRITE, {"text": "Done."})
@@ -109,6 +114,7 @@ def test_a_question_shows_what_would_change_in_color(cli: Cli, serve: Serve) -> 
     assert (cli.folder / "a").read_text() == "new\n"
 
 
+@here
 def test_show_tells_all_of_a_question_rules_and_usage(cli: Cli, serve: Serve) -> None:
     text = "".join(f"line {number}\n" for number in range(9000))
     write = {"calls": [{"name": "write_file", "arguments": {"path": "a", "content": text}}]}

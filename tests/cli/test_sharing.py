@@ -13,7 +13,9 @@ import pytest
 from axtui.remote import background
 from axtui.runtime.eventlog.lease import holder
 
-from .harness import SECONDS, Cli
+from .harness import SECONDS, Cli, here
+
+pytestmark = here
 
 
 def until(holds: Callable[[], object]) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .harness import Cli
+from .harness import Cli, here
+
+pytestmark = here
 
 
 def write_skill(root: Path, name: str, front: str = "description: Does it.\n") -> Path:

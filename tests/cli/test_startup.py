@@ -12,7 +12,9 @@ import pytest
 import axtui
 import axtui.client
 
-from .harness import Cli, environment
+from .harness import Cli, environment, here
+
+pytestmark = here
 
 PACKAGE = Path(axtui.__file__).parent
 HEAVY = {"grpc", "textual", "pydantic", "pydantic_core", "yaml", "rich", "mcp", "psycopg"}

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from .harness import Cli
+from .harness import Cli, here
 
 DEMO = ("--agent", "demo", "--agent-config", '{"speed": 0}', "--input", "x")
 
 
+@here
 def test_approve(cli: Cli) -> None:
     known = cli("exec", *DEMO).id
     done = cli("approve", known, "--reason", "it is fine")
@@ -26,6 +27,7 @@ def test_approve(cli: Cli) -> None:
     assert "Published" in cli(*command[1:]).out
 
 
+@here
 def test_deny_by_id_in_json(cli: Cli) -> None:
     known = cli("exec", *DEMO).id
     done = cli("approve", known, "q26", "--deny", "--output", "json")
@@ -43,6 +45,7 @@ def test_always(cli: Cli) -> None:
     assert (again.status, "That makes 2" in again.out) == (0, True)
 
 
+@here
 def test_a_question_with_other_choices(samples: Cli) -> None:
     known = samples("exec", "--agent", "chooser", "--input", "").id
     for wrong in ((), ("--deny",), ("--choice", "beer"), ("--text", "water")):
@@ -54,6 +57,7 @@ def test_a_question_with_other_choices(samples: Cli) -> None:
     assert "You took red wine" in samples("exec", "--conversation", known, "--resume").out
 
 
+@here
 def test_a_question_for_words(samples: Cli) -> None:
     waiting = samples("exec", "--agent", "asker", "--input", "")
     assert f"axtui approve {waiting.id} q3 --text TEXT" in waiting.err
@@ -63,6 +67,7 @@ def test_a_question_for_words(samples: Cli) -> None:
     assert "Hello, Zoë" in samples("exec", "--conversation", waiting.id, "--resume").out
 
 
+@here
 def test_two_questions(samples: Cli) -> None:
     waiting = samples("exec", "--agent", "pair", "--input", "")
     unclear = samples("approve", waiting.id)
@@ -115,6 +120,7 @@ def test_a_run_that_has_ended(cli: Cli, command: str) -> None:
     assert (done.status, done.out, done.error()["code"]) == (4, "", "state")
 
 
+@here
 @pytest.mark.parametrize(
     "command",
     [
@@ -238,6 +244,7 @@ def test_prune(cli: Cli) -> None:
     assert cli("verify").status == 0
 
 
+@here
 def test_prune_wants_an_age(cli: Cli) -> None:
     for wrong in ((), ("--older-than", "old"), ("--older-than", "1d", "--state", "running")):
         assert cli("prune", *wrong).status == 2

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from .harness import Cli, screen
+from .harness import Cli, here, screen
 
 CTRL_C, CTRL_D = "\x03", "\x04"
+pytestmark = here
+
 DEMO = ("exec", "--agent", "demo", "--agent-config", '{"speed": 0.02}', "--input", "x")
 
 
