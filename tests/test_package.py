@@ -33,7 +33,7 @@ ROOMS = {
     "local": {"model", "v1", "runtime", "host"}
     | {"remote.client", "remote.dialing", "remote.door"},
     "remote": {"model", "v1", "agent", "rpc", "runtime", "host", "local"},
-    "rpc": set(),
+    "rpc": {"remote"},
     "client": {"model", "v1", "runtime", "agent", "host", "local", "remote"},
     "cli": {"model", "v1", "client"},
 }

@@ -22,6 +22,8 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_send_message_length", msg.MAX_MESSAGE),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # Without this an unanswered ping takes a minute to be one.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     # Trying again is the client's business, which knows what it has already got.
     ("grpc.enable_retries", 0),

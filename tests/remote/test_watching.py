@@ -1,0 +1,135 @@
+"""Whoever watches gets every event, each once and in order, whatever the network does."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import aclosing
+
+import pytest
+
+from axtui.model.events import Record
+from axtui.remote import client as remote_client
+from axtui.remote import dialing
+from axtui.remote.client import RemoteClient
+from axtui.remote.dialing import Elsewhere
+from axtui.runtime.controller import RunOptions
+
+from .conftest import Server
+from .proxy import Proxy
+
+
+async def watched(address: str, name: str, after: int) -> list[Record]:
+    """Everything after `after` up to the end of the run."""
+    client = RemoteClient(Elsewhere(address))
+    found: list[Record] = []
+    try:
+        async with aclosing(client.watch(name, after)) as pages:
+            async for page in pages:
+                found += [item for item in page if isinstance(item, Record)]
+                if found and found[-1].kind == "run.completed":
+                    return found
+    finally:
+        await client.close()
+    raise AssertionError("it ended before the run")
+
+
+async def the_log(client: RemoteClient, name: str) -> list[Record]:
+    found: list[Record] = []
+    while page := await client.read(name, after=len(found)):
+        found += page
+    return found
+
+
+async def through_a_bad_network(
+    server: Server, runs: int, watchers: int, messages: int, trouble: float, seed: int
+) -> int:
+    chance = random.Random(seed)
+    direct = RemoteClient(Elsewhere(server.address))
+    names = [f"run{number}" for number in range(runs)]
+    async with Proxy(server.port, seed, trouble) as proxy:
+        for name in names:
+            options = RunOptions([messages, 0.01])
+            await direct.start(name, "", "emitter", options)
+        # A connection has to be there once before it may be lost.
+        tasks = []
+        for number in range(watchers):
+            after = chance.choice([0, 0, 1, 2])
+            watching = watched(f"127.0.0.1:{proxy.port}", names[number % runs], after)
+            tasks.append((names[number % runs], after, asyncio.create_task(watching)))
+        logs = {}
+        for name, after, task in tasks:
+            found = await task
+            logs[name] = logs.get(name) or await the_log(direct, name)
+            assert found == logs[name][after:]
+            assert [record.seq for record in found] == list(range(after + 1, messages + 4))
+    await direct.close()
+    return proxy.broken
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The proxy may break the very first connection.
+    monkeypatch.setattr(Elsewhere, "was_there", True)
+    monkeypatch.setattr(remote_client, "_LONGEST_DELAY", 1.0)
+    quick = {
+        "grpc.keepalive_time_ms": 1000,
+        "grpc.keepalive_timeout_ms": 500,
+        "grpc.http2.ping_timeout_ms": 500,
+        # Each client has a connection of its own, as in a process of its own.
+        "grpc.use_local_subchannel_pool": 1,
+    }
+    monkeypatch.setattr(dialing, "OPTIONS", [*(dict(dialing.OPTIONS) | quick).items()])
+
+
+async def test_nothing_is_missing_and_nothing_doubled(server: Server) -> None:
+    broken = await through_a_bad_network(
+        server, runs=4, watchers=12, messages=300, trouble=0.4, seed=1
+    )
+    assert broken > 20
+    assert server.errors.read_text() == ""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+async def test_nor_with_many_for_long(server: Server) -> None:
+    broken = await through_a_bad_network(
+        server, runs=50, watchers=200, messages=18_000, trouble=10, seed=2
+    )
+    print(f"{broken} connections were broken")
+    assert broken > 200
+    assert server.errors.read_text() == ""
+
+
+async def test_a_server_that_is_killed_and_comes_back(server: Server) -> None:
+    client = RemoteClient(Elsewhere(server.address))
+    await client.start("c", "", "emitter", RunOptions([200, 0.01]))
+    watching = [asyncio.create_task(watched(server.address, "c", 0)) for _ in range(3)]
+    async with aclosing(client.watch("c", 0)) as pages:
+        async for page in pages:
+            if page and page[-1].seq > 50:  # type: ignore[union-attr]
+                break
+    server.kill()
+    server.start()
+    for task in watching:
+        found = await task
+        assert [record.seq for record in found] == list(range(1, len(found) + 1))
+    assert found == await the_log(client, "c")
+    await client.close()
+
+
+async def test_one_who_reads_slowly_gets_all_of_it_and_slows_nobody(server: Server) -> None:
+    client = RemoteClient(Elsewhere(server.address))
+    await client.start("c", "", "emitter", RunOptions([3000, 0.0]))
+    slow: list[Record] = []
+    async with aclosing(client.watch("c", 0)) as pages:
+        async for page in pages:
+            slow += [item for item in page if isinstance(item, Record)]
+            if slow and slow[-1].kind == "run.completed":
+                break
+            if len(slow) < 1000:
+                fast = await watched(server.address, "c", 0)
+                assert len(fast) == 3003
+                await asyncio.sleep(0)
+    assert slow == await the_log(client, "c")
+    await client.close()
