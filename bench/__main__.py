@@ -21,6 +21,7 @@ from bench import (
     memory,
     one_run,
     recovery,
+    remote,
     sandbox,
     startup,
     tool_calls,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[Setup], Table]] = {
     "isolation": isolation.measure,
     "tool-calls": tool_calls.measure,
     "sandbox": sandbox.measure,
+    "remote": remote.measure,
 }
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "axtui-bench"
 

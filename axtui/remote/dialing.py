@@ -28,7 +28,8 @@ OPTIONS: list[tuple[str, Any]] = [
     # Trying again is the client's business, which knows what it has already got.
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # Also how long a connection may take to be made.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
 _START_SECONDS = 15.0
