@@ -88,8 +88,7 @@ def page(records: Iterable[Record], deltas: Iterable[Delta] = ()) -> sv.Page:
 
 def records_of(made: sv.Page) -> list[Record]:
     """The events of a page."""
-    columns = zip(made.seqs, made.kinds, made.envelopes, made.payloads, strict=True)
-    found = [Record(*row) for row in columns]
+    found = list(map(Record, made.seqs, made.kinds, made.envelopes, made.payloads))
     if made.erased:
         erased = set(made.erased)
         found = [row._replace(payload=None) if row.seq in erased else row for row in found]

@@ -27,7 +27,10 @@ _SUMMARY = (
 )
 _LISTED = (str,) * 6 + (int, str) + (int,) * 4
 _HEAD = (int, bytes, int)
-_RECORDS = {(int, str, bytes, bytes), (int, str, bytes, type(None))}
+_RECORD: tuple[frozenset[type], ...] = (
+    *(frozenset({int}), frozenset({str}), frozenset({bytes})),
+    frozenset({bytes, type(None)}),
+)
 _ORPHANS = {
     "there are events of no conversation, under number": (
         "SELECT DISTINCT number FROM events WHERE number NOT IN (SELECT number FROM conversations)"
@@ -251,10 +254,10 @@ class Reader:
                     limit - len(found),
                 ),
             )
-            for row in rows:
-                if tuple(map(type, row)) not in _RECORDS:
-                    raise damaged(self._path, f"an event of conversation {conversation_id}")
-                found.append(Record(*row))
+            taken = rows.fetchall()
+            if any(map(_is_odd, zip(*taken, strict=True), _RECORD)):
+                raise damaged(self._path, f"an event of conversation {conversation_id}")
+            found += map(Record._make, taken)
         if not where:
             self._check_gapless(conversation_id, found, after, query.newest_first)
         return found
@@ -263,11 +266,12 @@ class Reader:
         self, conversation_id: str, found: Sequence[Record], after: int, newest_first: bool
     ) -> None:
         step = -1 if newest_first else 1
-        previous = found[0].seq - step if newest_first and found else after
-        for record in found:
-            if record.seq != previous + step:
-                raise self._missing(conversation_id, previous + step)
-            previous = record.seq
+        first = found[0].seq if newest_first and found else after + step
+        seqs = [record.seq for record in found]
+        wanted = range(first, first + step * len(found), step)
+        if seqs != list(wanted):
+            gap = next(want for seq, want in zip(seqs, wanted, strict=True) if seq != want)
+            raise self._missing(conversation_id, gap)
 
     def _missing(self, conversation_id: str, seq: int) -> LogDamaged:
         return LogDamaged(
@@ -282,6 +286,11 @@ class Reader:
             if tuple(map(type, row)) != shape:
                 raise damaged(self._path, what)
             yield row
+
+
+def _is_odd(column: tuple[Any, ...], types: frozenset[type]) -> bool:
+    """Whether a column holds what it shouldn't: in a damaged file it may be of any type."""
+    return not types.issuperset(map(type, column))
 
 
 def _within(count: int) -> int:
