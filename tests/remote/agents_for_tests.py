@@ -15,3 +15,17 @@ async def emitter(ctx: Context) -> int:
         await ctx.emit(f"message {number} " + "x" * (number % 300))
         await asyncio.sleep(pause)
     return int(count)
+
+
+@agent
+async def counter(ctx: Context) -> int:
+    """Config: how many steps, and the file that each adds a line to, before it takes a moment."""
+    count, path = ctx.config
+
+    async def effect(number: int) -> int:
+        with open(path, "a") as file:  # noqa: ASYNC230
+            file.write(f"{number}\n")
+        await asyncio.sleep(0.02)
+        return number
+
+    return sum([await ctx.step(effect, number, effect="idempotent") for number in range(count)])

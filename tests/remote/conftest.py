@@ -18,6 +18,7 @@ SECONDS = 30.0
 _AGENTS = """\
 agents:
   - {id: emitter, python: "tests.remote.agents_for_tests:emitter", isolation: inline}
+  - {id: counter, python: "tests.remote.agents_for_tests:counter"}
 """
 
 

@@ -27,7 +27,7 @@ _SUMMARY = (
 )
 _LISTED = (str,) * 6 + (int, str) + (int,) * 4
 _HEAD = (int, bytes, int)
-_RECORD: tuple[frozenset[type], ...] = (
+_RECORD: tuple[frozenset[Any], ...] = (
     *(frozenset({int}), frozenset({str}), frozenset({bytes})),
     frozenset({bytes, type(None)}),
 )
@@ -255,7 +255,7 @@ class Reader:
                 ),
             )
             taken = rows.fetchall()
-            if any(map(_is_odd, zip(*taken, strict=True), _RECORD)):
+            if any(map(_is_odd, _RECORD, zip(*taken, strict=True))):
                 raise damaged(self._path, f"an event of conversation {conversation_id}")
             found += map(Record._make, taken)
         if not where:
@@ -288,7 +288,7 @@ class Reader:
             yield row
 
 
-def _is_odd(column: tuple[Any, ...], types: frozenset[type]) -> bool:
+def _is_odd(types: frozenset[type], column: tuple[Any, ...]) -> bool:
     """Whether a column holds what it shouldn't: in a damaged file it may be of any type."""
     return not types.issuperset(map(type, column))
 
