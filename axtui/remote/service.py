@@ -68,8 +68,11 @@ class Controller:
 
     async def start(self, request: sv.StartRequest, context: Context) -> sv.StartReply:
         name = request.conversation_id
-        self._refuse_other(context, request.configuration)
-        options = self._options(request.options, name, context)
+        options = msg.options_of(request.options)
+        if _is_neighbour(context) and request.configuration:
+            self._refuse_other(request.configuration)
+        else:
+            options = replace(options, workspace=workspace(self._client.config, name))
         accepted = await self._acting(context, request.request_id).start(
             name, request.input, request.agent, options
         )
@@ -77,7 +80,8 @@ class Controller:
         return sv.StartReply(exec_id=accepted.exec_id, seq=accepted.seq)
 
     async def resume(self, request: sv.ResumeRequest, context: Context) -> st.State:
-        self._refuse_other(context, request.configuration)
+        if _is_neighbour(context) and request.configuration:
+            self._refuse_other(request.configuration)
         options = msg.options_of(request.options)
         acting = self._acting(context, request.request_id)
         state = await acting.resume(request.conversation_id, options)
@@ -280,15 +284,9 @@ class Controller:
     def _pause(self) -> float:
         return min(self._watching * PAUSE_SECONDS, MAX_PAUSE_SECONDS)
 
-    def _options(self, told: sv.RunOptions, name: str, context: Context) -> Any:
-        options = msg.options_of(told)
-        if _is_neighbour(context):
-            return options
-        return replace(options, workspace=workspace(self._client.config, name))
-
-    def _refuse_other(self, context: Context, configuration: bytes) -> None:
+    def _refuse_other(self, configuration: bytes) -> None:
         config = self._client.config
-        if _is_neighbour(context) and configuration != msg.digest(config):
+        if configuration != msg.digest(config):
             raise Refused(
                 "held",
                 f"process {os.getpid()} writes this log, and runs with another configuration "
