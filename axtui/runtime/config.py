@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from axtui.runtime.config_values import (
     AbsoluteFolder,
+    Address,
     AgentId,
     Characters,
     Dollars,
@@ -16,6 +17,7 @@ from axtui.runtime.config_values import (
     ModelName,
     OutputSize,
     Processes,
+    Protocol,
     PythonName,
     Seconds,
     ServerName,
@@ -83,16 +85,29 @@ class Skills(_Section):
 
 @dataclass(frozen=True)
 class Agent(_Section):
-    """An agent that `--agent` can name. `python` is what to import, as "module:object"; it runs in
-    a process of its own, or `inline`, in that of the controller. `timeout` is in seconds, None
-    meaning that only the run's budget bounds it.
+    """An agent that `--agent` can name. It is one of three: `python`, what to import, as
+    "module:object", and to run in a process of its own, or `inline`, in that of the controller; a
+    `command` that serves an agent while it is needed; or the `address` where one is served, as
+    "host:port" or "unix:PATH". `protocol` is what is spoken with the last two. `timeout` is in
+    seconds, None meaning that only the run's budget bounds it.
     """
 
     id: AgentId
-    python: PythonName
+    python: PythonName = ""
     description: str = ""
     timeout: Seconds | None = None
     isolation: Literal["process", "inline"] = "process"
+    command: tuple[str, ...] = ()
+    address: Address = ""
+    protocol: Protocol = "axtui"
+
+    def __post_init__(self) -> None:
+        if [bool(self.python), bool(self.command), bool(self.address)].count(True) != 1:
+            raise ValueError("one of 'python', 'command' and 'address'")
+        if self.isolation == "inline" and not self.python:
+            raise ValueError("'isolation: inline' only beside 'python'")
+        if self.protocol != "axtui" and not self.address:
+            raise ValueError(f"'protocol: {self.protocol}' only beside 'address'")
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
-_LATER = {
-    *("server", "telemetry", "eventlog.postgres"),
-    *("agents.address", "agents.command", "agents.protocol"),
-}
+_LATER = {"server", "telemetry", "eventlog.postgres"}
 _READ_OF_AX = ("eventlog", "sqlite", "filename")
 
 _TAG = "tag:yaml.org,2002:"

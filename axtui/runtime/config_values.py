@@ -128,6 +128,23 @@ def _server_name(value: Any) -> str:
     return value
 
 
+def _address(value: Any) -> str:
+    match = re.fullmatch(
+        r"unix:[^\0]+|(?:[\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})", str(value), re.ASCII
+    )
+    if not isinstance(value, str) or not match or not 1 <= int(match[1] or 1) <= 65_535:
+        raise ValueError
+    return value
+
+
+def _protocol(value: Any) -> str:
+    # The last is what AX itself calls it.
+    known = {"axtui": "axtui", "ax": "ax", "ax-harness": "ax-harness", "axp": "ax"}
+    if not isinstance(value, str) or value not in known:
+        raise ValueError
+    return known[value]
+
+
 def _reference(value: Any) -> str:
     module, _, name = str(value).partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
@@ -194,6 +211,13 @@ OutputSize = Annotated[int, _Check("a size of at most 8MiB, such as 64K", _size(
 AgentId = Annotated[str, _Check(f"text without spaces, 1 to {MAX_AGENT_ID} characters", _agent_id)]
 ServerName = Annotated[
     str, _Check("a name of letters, digits, '-' and '_', 1 to 64 characters", _server_name)
+]
+Address = Annotated[
+    str, _Check("the address of a server: 'host:port', '[IPv6]:port' or 'unix:PATH'", _address)
+]
+Protocol = Annotated[
+    Literal["axtui", "ax", "ax-harness"],
+    _Check("axtui, ax or ax-harness (not a2a or acp in this version)", _protocol),
 ]
 PythonName = Annotated[str, _Check("text of the form 'module:object'", _reference)]
 FilePath = Annotated[str, _Check("the path of a file", _file_path)]

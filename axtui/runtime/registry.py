@@ -58,6 +58,7 @@ def load_registry(config: Config) -> Registry:
 
 def loaded(entry: AgentConfig) -> Agent:
     """The agent of an entry of the configuration. Raises Refused if it is broken."""
+    check_spoken(entry)
     try:
         found = load_agent(entry.python)
     except NotLoaded as error:
@@ -65,6 +66,18 @@ def loaded(entry: AgentConfig) -> Agent:
     description = entry.description or found.description
     timeout = entry.timeout if entry.timeout is not None else found.timeout
     return replace(found, id=entry.id, description=description, timeout=timeout)
+
+
+def check_spoken(entry: AgentConfig) -> None:
+    """Raises Refused for an agent that can't be called from here."""
+    if not entry.python:
+        key, protocol = "command" if entry.command else "address", entry.protocol
+        raise Refused(
+            "usage",
+            f"agent {entry.id!r} can't be called: this version of axtui doesn't speak {protocol} "
+            f"with what `{key}:` names",
+            "name it with `python:`",
+        )
 
 
 def not_loaded(entry: AgentConfig, why: str) -> Refused:

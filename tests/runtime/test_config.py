@@ -202,6 +202,24 @@ class TestWhatAFileMaySay:
         assert config.skills.paths == ("mine", f"{Path.home()}/theirs")
         assert config.policy.redact == ("*_KEY", "DB_URL")
 
+    @pytest.mark.parametrize(
+        "address", ["a:1", "agents.example.org:50051", "10.0.0.1:65535", "[::1]:1", "unix:/run/a b"]
+    )
+    def test_where_an_agent_is_served(self, folder: Path, address: str) -> None:
+        text = f"agents: [{{id: a, address: '{address}'}}, {{id: b, command: [node, main.js]}}]"
+        assert read(folder, text).agents == (
+            Agent("a", address=address),
+            Agent("b", command=("node", "main.js")),
+        )
+
+    @pytest.mark.parametrize(
+        ("written", "meant"),
+        [("axtui", "axtui"), ("ax", "ax"), ("axp", "ax"), ("ax-harness", "ax-harness")],
+    )
+    def test_what_is_spoken_with_it(self, folder: Path, written: str, meant: str) -> None:
+        text = f"agents: [{{id: a, address: 'a:1', protocol: {written}}}]"
+        assert read(folder, text).agents[0].protocol == meant
+
     @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "\ufeff", "~", "{}"])
     def test_an_empty_file_is_the_defaults(self, folder: Path, text: str) -> None:
         config = read(folder, text)
@@ -268,7 +286,7 @@ class TestMistakes:
             "  - id: a\n"
             "    pyton: m:f\n"
             "    timeout: soon\n"
-            "  - {id: a, python: m, address: x, description: 5}\n"
+            "  - {id: a, python: m, addres: x, description: 5}\n"
             "policy: {approve: {bash: yes, rm: }, budget: {steps: ten, tokens: 0}}\n"
             "server: {}\n"
             "eventlg: ~\n"
@@ -276,13 +294,12 @@ class TestMistakes:
         )
         duration = "a number of seconds above zero or a duration such as '90s' or '1h30m'"
         assert problems(folder, text) == [
-            "axtui.yaml:2:5: 'python' is missing in agents[0]; add it",
             "axtui.yaml:3:5: unknown key 'pyton' in agents[0]; did you mean 'python'?",
             f"axtui.yaml:4:14: expected {duration}, got the text 'soon'",
             "axtui.yaml:5:10: duplicate agent id 'a', first on line 2; choose another",
             "axtui.yaml:5:21: expected text of the form 'module:object', got the text 'm'",
-            "axtui.yaml:5:24: 'address' in agents[1] is not supported by this version of axtui",
-            "axtui.yaml:5:49: expected text, got the number 5",
+            "axtui.yaml:5:24: unknown key 'addres' in agents[1]; did you mean 'address'?",
+            "axtui.yaml:5:48: expected text, got the number 5",
             "axtui.yaml:6:26: expected 'allow', 'ask' or 'deny', got the truth value yes",
             "axtui.yaml:6:34: expected 'allow', 'ask' or 'deny', got nothing",
             "axtui.yaml:6:54: expected a whole number from 1 to 1000000000, got the text 'ten'",
@@ -364,6 +381,40 @@ class TestMistakes:
         assert len(found) == 1
         assert problem in found[0]
         assert re.match(r"axtui\.yaml:\d+:\d+: ", found[0])
+
+    def test_of_agents_all_at_once(self, folder: Path) -> None:
+        text = (
+            "agents:\n"
+            "  - {id: none}\n"
+            "  - {id: both, python: m:f, address: 'a:1'}\n"
+            "  - {id: command, command: serve}\n"
+            "  - {id: empty, command: []}\n"
+            "  - {id: port, address: localhost}\n"
+            "  - {id: high, address: 'localhost:65536'}\n"
+            "  - {id: six, address: '::1:80'}\n"
+            "  - {id: url, address: 'http://a:80'}\n"
+            "  - {id: path, address: 'unix:'}\n"
+            "  - {id: later, address: 'a:1', protocol: a2a}\n"
+            "  - {id: ax, command: [serve], protocol: axp}\n"
+            "  - {id: inline, address: 'a:1', isolation: inline}\n"
+        )
+        one = "expected one of 'python', 'command' and 'address', got a mapping"
+        address = "the address of a server: 'host:port', '[IPv6]:port' or 'unix:PATH'"
+        protocol = "axtui, ax or ax-harness (not a2a or acp in this version)"
+        assert problems(folder, text) == [
+            f"axtui.yaml:2:5: {one}",
+            f"axtui.yaml:3:5: {one}",
+            "axtui.yaml:4:28: expected a list, got the text 'serve'",
+            f"axtui.yaml:5:5: {one}",
+            f"axtui.yaml:6:25: expected {address}, got the text 'localhost'",
+            f"axtui.yaml:7:25: expected {address}, got the text 'localhost:65536'",
+            f"axtui.yaml:8:24: expected {address}, got the text '::1:80'",
+            f"axtui.yaml:9:24: expected {address}, got the text 'http://a:80'",
+            f"axtui.yaml:10:25: expected {address}, got the text 'unix:'",
+            f"axtui.yaml:11:43: expected {protocol}, got the text 'a2a'",
+            "axtui.yaml:12:5: expected 'protocol: ax' only beside 'address', got a mapping",
+            "axtui.yaml:13:5: expected 'isolation: inline' only beside 'python', got a mapping",
+        ]
 
     def test_of_tools_all_at_once(self, folder: Path) -> None:
         text = (

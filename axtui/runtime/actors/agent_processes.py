@@ -42,7 +42,7 @@ from axtui.runtime.actors.wire import Fault, Peer, Progress
 from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.effects import NotKept
 from axtui.runtime.eventlog.base import LogError
-from axtui.runtime.registry import Registered, not_loaded
+from axtui.runtime.registry import Registered, check_spoken, not_loaded
 
 if TYPE_CHECKING:
     from axtui.runtime.journal import Journal
@@ -102,6 +102,7 @@ class AgentProcesses:
         itself. Raises Refused."""
         if isinstance(agent, Agent):
             return agent
+        check_spoken(agent)
         try:
             info = (await self._ready(agent)).info
         except Fault:
@@ -125,6 +126,7 @@ class AgentProcesses:
         state: str,
     ) -> tuple[Any, str]:
         """What the agent returns, and its private state then. Raises what it raises."""
+        check_spoken(agent)
         epoch = next(self._epochs)
         params = {
             "epoch": epoch,
