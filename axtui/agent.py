@@ -137,6 +137,28 @@ class Agent:
     models: tuple[Tool, ...] = ()
     timeout: float | None = None
 
+    def serve(
+        self,
+        address: str = "localhost:50051",
+        *,
+        beside: Sequence[Agent] = (),
+        cert: str | None = None,
+        key: str | None = None,
+        client_ca: str | None = None,
+    ) -> None:
+        """Serve this agent, and those `beside` it, to controllers that have its `address` in their
+        configuration, until SIGTERM or SIGINT; steps that are being done then have a moment to end.
+
+        `address` is "host:port" or "unix:PATH"; a controller that starts this program as the
+        `command` of an agent says itself where. `cert` and `key` are files for TLS; with
+        `client_ca` only those are served who show a certificate of that authority. Without it, all
+        who can reach the address are. Raises OSError if it can't be served there.
+        """
+        # It needs gRPC, which takes its time to be imported.
+        from axtui.runtime.actors.agent_server import serve
+
+        serve([self, *beside], address, cert, key, client_ca)
+
 
 @overload
 def agent(function: AgentFunction, /) -> Agent: ...

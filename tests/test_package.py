@@ -21,7 +21,9 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 ROOMS = {
     "v1": set(),
     "model": {"v1"},
-    "agent": {"model"},
+    # It serves agents with what the runtime has, if it is asked to.
+    "agent": {"model", "runtime.actors.agent_server"},
+    "runtime.actors.agent_server": {"model", "v1", "agent", "rpc", "runtime"},
     "runtime.eventlog": {"model", "v1"},
     "runtime": {"model", "v1", "agent", "rpc"},
     "remote.door": {"runtime"},

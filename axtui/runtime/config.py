@@ -84,12 +84,28 @@ class Skills(_Section):
 
 
 @dataclass(frozen=True)
+class Tls(_Section):
+    """How a server is reached over TLS: whose certificates are believed, `ca` being None for the
+    usual ones, and the certificate and key that we show, if it asks for one. A relative path counts
+    from the folder of the file.
+    """
+
+    ca: FilePath | None = None
+    cert: FilePath | None = None
+    key: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.cert) != bool(self.key):
+            raise ValueError("'cert' and 'key' together")
+
+
+@dataclass(frozen=True)
 class Agent(_Section):
     """An agent that `--agent` can name. It is one of three: `python`, what to import, as
     "module:object", and to run in a process of its own, or `inline`, in that of the controller; a
     `command` that serves an agent while it is needed; or the `address` where one is served, as
-    "host:port" or "unix:PATH". `protocol` is what is spoken with the last two. `timeout` is in
-    seconds, None meaning that only the run's budget bounds it.
+    "host:port" or "unix:PATH", over `tls` if there is one. `protocol` is what is spoken with the
+    last two. `timeout` is in seconds, None meaning that only the run's budget bounds it.
     """
 
     id: AgentId
@@ -100,6 +116,7 @@ class Agent(_Section):
     command: tuple[str, ...] = ()
     address: Address = ""
     protocol: Protocol = "axtui"
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
         if [bool(self.python), bool(self.command), bool(self.address)].count(True) != 1:
@@ -108,6 +125,8 @@ class Agent(_Section):
             raise ValueError("'isolation: inline' only beside 'python'")
         if self.protocol != "axtui" and not self.address:
             raise ValueError(f"'protocol: {self.protocol}' only beside 'address'")
+        if self.tls and not self.address:
+            raise ValueError("'tls' only beside 'address'")
 
 
 @dataclass(frozen=True)
@@ -259,6 +278,12 @@ class Config(Settings):
     def skill_paths(self) -> list[Path]:
         """The folders of `skills.paths`; a relative one counts from the folder of `path`."""
         return [self._base / name for name in self.skills.paths]
+
+    def located(self, tls: Tls | None) -> Tls | None:
+        """The files of a TLS section by their full names."""
+        if tls is None:
+            return None
+        return Tls(*(name and str(self._base / name) for name in (tls.ca, tls.cert, tls.key)))
 
     @property
     def _base(self) -> Path:

@@ -15,6 +15,7 @@ from axtui.model.events import Draft, Payload, Record
 from axtui.model.fold import is_open, is_waiting
 from axtui.model.ids import new_id
 from axtui.runtime.actors.agent_processes import AgentProcesses
+from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.effects import NotKept
 from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.conversation import Conversation
@@ -46,7 +47,7 @@ class Driver:
         self.conversation = conversation
         self._processes = processes
         processes.on_lost = self._on_lost
-        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._lost: asyncio.Future[AgentConfig] = asyncio.get_running_loop().create_future()
         self._stop: asyncio.Future[_Stop] = asyncio.get_running_loop().create_future()
         self._alarm: asyncio.TimerHandle | None = None
         self._journal: Journal | None = None
@@ -162,15 +163,17 @@ class Driver:
         elif left := interrupted(self.conversation.state, "the run was paused before it ended"):
             await self.conversation.append(*left)
 
-    async def _restarted(self, journal: Journal, task: asyncio.Task[Any], agent_id: str) -> None:
-        """The process of an agent has ended before it. What was in flight in the run is unknown."""
+    async def _restarted(
+        self, journal: Journal, task: asyncio.Task[Any], agent: AgentConfig
+    ) -> None:
+        """An agent was lost before it had ended. What was in flight in the run is unknown."""
         await _end({task, *journal.close()})
         await self._processes.close()
         state = self.conversation.state
         if is_open(state):
-            what = f"the process of {agent_id} ended ({self._processes.why(agent_id)})"
+            what = self._processes.why(agent)
             note = Draft(
-                pb.Note(text=f"{what}; the run is driven anew"), state.run.exec_id, agent_id
+                pb.Note(text=f"{what}; the run is driven anew"), state.run.exec_id, agent.id
             )
             left = interrupted(state, f"{what} before the outcome was known")
             await self.conversation.append(note, *left)
@@ -193,12 +196,12 @@ class Driver:
         elif self._alarm is None and self.conversation.state.run.limits.timeout_us:
             self._set_alarm()
 
-    def _on_lost(self, agent_id: str) -> None:
+    def _on_lost(self, agent: AgentConfig) -> None:
         # At once: what its agent had asked for isn't given up, but lost.
         if self._journal is not None:
             self._journal.close()
         if not self._lost.done():
-            self._lost.set_result(agent_id)
+            self._lost.set_result(agent)
 
     def _fail(self, code: str, message: str, detail: str = "") -> None:
         error = pb.Error(code=code, message=message, detail=detail)

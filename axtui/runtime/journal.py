@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
 from axtui.model.codec import load_json
+from axtui.model.events import Draft
 from axtui.runtime.actors.agent_processes import AgentProcesses
 from axtui.runtime.effects import NotKept, run_agent, too_late
 from axtui.runtime.eventlog.base import EventLog, LogError
@@ -81,6 +82,8 @@ class Journal:
         self.conversation_id = conversation.id
         self.seed = run.seed
         self.exec_id = run.exec_id
+        # The log grows between any two times that a run is driven.
+        self.epoch = conversation.head.seq
         self.workspace = run.workspace
         self._started_seq = run.started_seq
         self._started_us = run.started_us
@@ -123,6 +126,14 @@ class Journal:
         """Fail the run for what is none of its agents' doing."""
         described = self._recorder.error(error)
         self._fail(described.code, described.message, described.detail)
+        raise asyncio.CancelledError
+
+    def pause(self, error: Exception) -> NoReturn:
+        """Pause the run for what somebody has to see to before it can go on."""
+        if not self._recorder.closed:
+            reason = self._services.redactor.text(str(error))
+            paused = pb.RunPaused(cause="unreachable", reason=reason)
+            self._conversation.append(Draft(paused, self.exec_id))
         raise asyncio.CancelledError
 
     def changes(self, path: str) -> dict[str, bool]:

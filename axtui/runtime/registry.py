@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeAlias
@@ -52,7 +53,8 @@ def load_registry(config: Config) -> Registry:
 
     registry = Registry(BUILT_IN)
     for entry in config.agents:
-        registry.add(loaded(entry) if entry.isolation == "inline" else entry)
+        served = replace(entry, tls=config.located(entry.tls))
+        registry.add(loaded(entry) if entry.isolation == "inline" else served)
     return registry
 
 
@@ -70,20 +72,25 @@ def loaded(entry: AgentConfig) -> Agent:
 
 def check_spoken(entry: AgentConfig) -> None:
     """Raises Refused for an agent that can't be called from here."""
-    if not entry.python:
-        key, protocol = "command" if entry.command else "address", entry.protocol
+    if entry.protocol != "axtui":
         raise Refused(
             "usage",
-            f"agent {entry.id!r} can't be called: this version of axtui doesn't speak {protocol} "
-            f"with what `{key}:` names",
-            "name it with `python:`",
+            f"agent {entry.id!r} can't be called: this version of axtui doesn't speak "
+            f"{entry.protocol} with agents",
+            "serve it with `axtui.agent`",
         )
 
 
 def not_loaded(entry: AgentConfig, why: str) -> Refused:
     """What is said of an agent that can't be run."""
+    if entry.python:
+        what, key = f"can't be loaded from {entry.python!r}", "python"
+    elif entry.command:
+        what, key = f"can't be started with {shlex.join(entry.command)!r}", "command"
+    else:
+        what, key = f"can't be called at {entry.address!r}", "address"
     return Refused(
         "usage",
-        f"agent {entry.id!r} can't be loaded from {entry.python!r}: {why}",
-        "check `python:` in the configuration and the folder axtui is started in",
+        f"agent {entry.id!r} {what}: {why}",
+        f"check `{key}:` in the configuration and the folder axtui is started in",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -226,9 +227,31 @@ def in_process(agent: Agent, id: str = "") -> AgentConfig:
     return AgentConfig(id or agent.id, f"{module}:{name}")
 
 
-@pytest.fixture(params=["inline", "process"])
+def serving(*modules: str, address: str = "localhost:0") -> tuple[str, ...]:
+    """The command that serves the agents of modules."""
+    return (sys.executable, "-m", "tests.runtime.actors.served", address, *modules)
+
+
+@pytest.fixture(scope="session")
+def served_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the agents for tests are served, by one process to all who want one."""
+    address = f"unix:{tmp_path_factory.mktemp('served')}/agents"
+    command = serving("tests.runtime.actors.agents_for_tests", address=address)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert address in process.stdout.readline()
+            yield address
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(params=["inline", "process", "served"])
 def placed(request: pytest.FixtureRequest) -> Placed:
-    """Has an agent of a module run here, or in a process of its own."""
+    """Has an agent of a module run here, in a process of its own, or behind an address."""
+    if request.param == "served":
+        address = request.getfixturevalue("served_at")
+        return lambda agent: AgentConfig(agent.id, address=address)
     return in_process if request.param == "process" else lambda agent: agent
 
 

@@ -1,4 +1,4 @@
-"""What an agent gets and does is the same, whether it runs here or in a process of its own."""
+"""What an agent gets and does is the same: run here, in a process, or behind an address."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from axtui.agent import Agent
+from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.config import Policy
 from axtui.runtime.journal import Delta
 from tests.runtime.actors import agents_for_tests as agents
 from tests.runtime.conftest import Calls, CrashEverywhere, MakeWorld, Placed, in_process
 
 
-async def _both(make_world: MakeWorld, agent: Agent, input: str) -> list[Any]:
-    """How runs of an agent end, here and in a process."""
+async def _all(make_world: MakeWorld, served_at: str, agent: Agent, input: str) -> list[Any]:
+    """How runs of an agent end: here, in a process, behind an address."""
     ends = []
-    for placed in (agent, in_process(agent)):
+    for placed in (agent, in_process(agent), AgentConfig(agent.id, address=served_at)):
         world = make_world(placed)
         await world.start(placed, input)
         run = (await world.ended()).run
@@ -26,27 +27,27 @@ async def _both(make_world: MakeWorld, agent: Agent, input: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", [*agents.GIVEN, "deep"])
-async def test_what_a_step_gives(make_world: MakeWorld, name: str) -> None:
-    here, there = await _both(make_world, agents.gives, name)
+async def test_what_a_step_gives(make_world: MakeWorld, served_at: str, name: str) -> None:
+    here, *elsewhere = await _all(make_world, served_at, agents.gives, name)
     if name == "more than a frame":
         # How many bytes are too many is said of the message, not of the value.
-        assert here[3].count("can't hold") == there[3].count("can't hold") == 2
+        assert [end[3].count("can't hold") for end in (here, *elsewhere)] == [2, 2, 2]
     else:
-        assert here == there
+        assert elsewhere == [here, here]
     assert here[0] == "completed"
 
 
 @pytest.mark.parametrize("name", agents.RAISED)
-async def test_what_a_step_raises(make_world: MakeWorld, name: str) -> None:
-    here, there = await _both(make_world, agents.raises, name)
-    assert here == there
+async def test_what_a_step_raises(make_world: MakeWorld, served_at: str, name: str) -> None:
+    here, *elsewhere = await _all(make_world, served_at, agents.raises, name)
+    assert elsewhere == [here, here]
     assert here[0] == "completed"
 
 
 @pytest.mark.parametrize("name", ["breaks", "odd", "hoards", "exits", "cancels", "recurses"])
-async def test_how_an_agent_fails(make_world: MakeWorld, name: str) -> None:
-    here, there = await _both(make_world, getattr(agents, name), "")
-    assert here == there
+async def test_how_an_agent_fails(make_world: MakeWorld, served_at: str, name: str) -> None:
+    here, *elsewhere = await _all(make_world, served_at, getattr(agents, name), "")
+    assert elsewhere == [here, here]
     assert here[0] == "failed"
 
 

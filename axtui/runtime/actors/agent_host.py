@@ -1,8 +1,8 @@
-"""The process of an agent that a user wrote: its code, its tasks and the functions of its steps.
+"""Where the code of an agent that a user wrote is run: its tasks and the functions of its steps.
 
 Its journal is the controller's. What the context asks of it goes there as a call, and comes back
-once it is the agent's turn to know; `agent_processes.py` is the other end. Once that is gone, so
-is this process.
+once it is the agent's turn to know; `agent_processes.py` is the other end. `main` is the process
+of one agent, gone once that end is; `agent_server.py` serves others over gRPC.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context as Variables
 from contextvars import copy_context
-from dataclasses import astuple
+from dataclasses import asdict
 from functools import partial
 from typing import Any, NoReturn
 
@@ -28,7 +28,7 @@ from axtui.agent import (
     ToolError,
     _scope,
 )
-from axtui.model.codec import load_json
+from axtui.model.codec import dump_json, load_json
 from axtui.runtime import replay
 from axtui.runtime.actors.wire import Fault, Handler, Peer, Progress, serve
 from axtui.runtime.effects import (
@@ -43,23 +43,23 @@ from axtui.runtime.effects import (
 from axtui.runtime.loading import NotLoaded, load_agent
 
 
-class _Host:
+class Host:
+    """Runs `agent` for the controller at the other end of `peer`."""
+
+    agent: Agent
+
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
-        self._agent: Agent
         # By key: what a step calls, and the context variables of who asked for it.
         self._functions: dict[str, tuple[Callable[[], Any], Variables]] = {}
+        self._doing = 0
+        # Set while no step is being done.
+        self.idle = asyncio.Event()
+        self.idle.set()
 
-    def handlers(self) -> Mapping[str, Handler]:
-        return {"start": self.start, "run": self.run, "step": self.step, "quiet": self.quiet}
-
-    async def start(self, params: Any, progress: Progress) -> Any:
-        """Find the agent; gives back what it says of itself."""
-        try:
-            self._agent = load_agent(params["python"])
-        except NotLoaded as error:
-            raise Fault("usage", str(error)) from None
-        return {"description": self._agent.description, "timeout": self._agent.timeout}
+    def handlers(self) -> dict[str, Handler]:
+        """What the controller may call."""
+        return {"run": self.run, "step": self.step, "quiet": self.quiet}
 
     async def run(self, params: Any, progress: Progress) -> Any:
         """Run the agent to its end."""
@@ -72,15 +72,15 @@ class _Host:
             load_json(params["config"]),
             load_json(params["state"]) or {},
             params["workspace"],
-            _Journal(self._peer, self._agent, self._functions, params),
+            _Journal(self._peer, self.agent, self._functions, params),
         )
         try:
-            value, state = await run_agent(self._agent, context)
+            value, state = await run_agent(self.agent, context)
             return {"value": kept(value), "state": state}
         except asyncio.CancelledError:
             raise
         except ContinueRun as left:
-            return {"continue": kept(left.state)}
+            return {"continue_with": kept(left.state)}
         except BaseException as error:
             raise _told(error) from None
 
@@ -88,7 +88,14 @@ class _Host:
         """Call the function of a step, with the context variables that it was asked for with."""
         function, variables = self._functions[params["key"]]
         doing = _do(self._peer, function, params, progress)
-        return await asyncio.create_task(doing, context=variables.copy())
+        self._doing += 1
+        self.idle.clear()
+        try:
+            return {"value": await asyncio.create_task(doing, context=variables.copy())}
+        finally:
+            self._doing -= 1
+            if not self._doing:
+                self.idle.set()
 
     async def quiet(self, params: Any, progress: Progress) -> None:
         """Wait until what the agent was told has set off all that it does."""
@@ -98,8 +105,8 @@ class _Host:
 async def _do(peer: Peer, function: Callable[[], Any], params: Any, progress: Progress) -> str:
     task = asyncio.current_task()
     assert task is not None
-    deltas = Deltas(lambda channel, text: progress([channel, text]))
-    controller = _Controller(peer, {"epoch": params["epoch"], "key": params["key"]})
+    deltas = Deltas(lambda channel, text: progress({"channel": channel, "text": text}))
+    controller = _Controller(peer, {**_call(params), "key": params["key"]})
     this = Call(
         idempotency_key=params["idempotency_key"],
         attempt=params["attempt"],
@@ -126,8 +133,9 @@ class _Controller:
         self._step = step
 
     async def ask(self, question: str, choices: Sequence[str], about: Any) -> str:
-        asked = {**self._step, "question": question, "choices": list(choices), "about": about}
-        return str(await self._peer.call("elicit", asked))
+        said = {"question": question, "choices": list(choices), "about": dump_json(about)}
+        answer = await self._peer.call("elicit", {**self._step, **said})
+        return str(answer["text"])
 
     async def run(
         self,
@@ -147,10 +155,17 @@ class _Controller:
             "readable": list(readable),
         }
         try:
-            done = await self._peer.call("command", {**self._step, "wanted": wanted}, on_output)
+            done = await self._peer.call(
+                "command", {**self._step, **wanted}, lambda shown: on_output(shown["text"])
+            )
         except Fault as fault:
             raise ToolError(str(fault)) from None
         return dict(done)
+
+
+def _call(params: Any) -> dict[str, Any]:
+    """What tells the calls of agents apart."""
+    return {"epoch": params["epoch"], "path": params["path"]}
 
 
 def _told(error: BaseException) -> Fault:
@@ -176,7 +191,7 @@ class _Journal:
             "model": {model.name: model for model in agent.models},
         }
         self._functions = functions
-        self._epoch = params["epoch"]
+        self._call = _call(params)
         self._changes: dict[str, bool] = params["changes"]
         self.seed: str = params["seed"]
 
@@ -207,16 +222,16 @@ class _Journal:
         await self._ask(request)
 
     async def history(self, limit: int) -> list[tuple[str, str]]:
-        found = await self._peer.call("history", {"epoch": self._epoch, "limit": limit})
-        return [(role, text) for role, text in found]
+        found = await self._peer.call("history", {**self._call, "limit": limit})
+        return [(said["role"], said["text"]) for said in found["messages"]]
 
     def patched(self, scope: Scope, name: str) -> bool:
         if not scope.may_change(self._changes):
             return False
         ordinal, branches = scope.place
         params = {
-            "epoch": self._epoch,
-            "path": scope.path,
+            **self._call,
+            "line": scope.path,
             "ordinal": ordinal,
             "branches": branches,
             "name": name,
@@ -229,7 +244,7 @@ class _Journal:
     async def _ask(self, request: Request) -> Any:
         scope = request.scope
         params = {
-            "epoch": self._epoch,
+            **self._call,
             "key": request.key,
             "type": request.type,
             "name": request.name,
@@ -237,27 +252,21 @@ class _Journal:
             "time_us": scope.time_us,
             "effect": request.effect,
             "timeout": request.timeout,
-            "retry": astuple(request.retry),
+            "retry": asdict(request.retry),
             "own": request.function is not None,
             "by_model": request.by_model,
-            "body": request.body,
+            "body": None if request.body is None else dump_json(request.body),
         }
         try:
             told = await self._peer.call("ask", params, settles=True)
         except Fault as fault:
-            await self._fail(request, fault)
+            if fault.code in ("canceled", "gone", "stale"):
+                await too_late(scope.task)
+            raise RuntimeError(str(fault)) from None
         scope.time_us = told["time_us"]
+        if failed := told.get("failed"):
+            raise StepFailed(request.key, request.name, failed["code"], failed["message"])
         return load_json(told["value"])
-
-    async def _fail(self, request: Request, fault: Fault) -> NoReturn:
-        match fault.code:
-            case "step":
-                request.scope.time_us = fault.details["time_us"]
-                why = fault.details["why"]
-                raise StepFailed(request.key, request.name, why, str(fault)) from None
-            case "canceled" | "gone" | "stale":
-                await too_late(request.scope.task)
-        raise RuntimeError(str(fault)) from None
 
 
 async def _leave() -> NoReturn:
@@ -265,8 +274,22 @@ async def _leave() -> NoReturn:
     os._exit(0)
 
 
+def _process(peer: Peer) -> Mapping[str, Handler]:
+    host = Host(peer)
+
+    async def start(params: Any, progress: Progress) -> Any:
+        """Find the agent; gives back what it says of itself."""
+        try:
+            host.agent = load_agent(params["python"])
+        except NotLoaded as error:
+            raise Fault("usage", str(error)) from None
+        return {"description": host.agent.description, "timeout": host.agent.timeout}
+
+    return {"start": start, **host.handlers()}
+
+
 def main() -> None:
     """Serve the controller at the other end of standard input."""
     # What was said before a crash is not to be lost with it.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    serve(lambda peer: _Host(peer).handlers(), _leave)
+    serve(_process, _leave)

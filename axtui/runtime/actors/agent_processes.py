@@ -1,46 +1,34 @@
-"""The agents that users write: each runs in a process of its own, and asks its journal here.
+"""The agents that users write: each runs outside of the controller, and asks its journal here.
 
-A run has one process for each such agent, started when the agent is called and ended with the run.
-In it are the agent's code and its context; see `agent_host.py`. What the agent asks for comes as a
-call, `ask`, with the fields of a `Request`, and the journal does the rest, as for an agent of this
-process. To do a step that is the agent's own, it calls back: `step`.
+A run has one process for each agent that is named with `python:` or `command:`, started when the
+agent is called and ended with the run; `agent_host.py` is what runs in the former. Others are
+served at an address. `agent_calls.py` has what they ask for.
 
-When a process ends before its agent has, the run is driven anew, as after a crash of the
-controller.
+When a process ends before its agent has, or a connection is lost, the run is driven anew, as after
+a crash of the controller.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
-import re
 import sys
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import axtui
-from axtui.agent import (
-    Agent,
-    Call,
-    ContinueRun,
-    Request,
-    Retry,
-    Scope,
-    StepFailed,
-    ToolError,
-    call,
-)
+from axtui.agent import ActorError, Agent, ContinueRun, Scope
 from axtui.model.codec import dump_json, load_json
 from axtui.runtime import replay
+from axtui.runtime.actors.agent_calls import AgentCall, unkept
 from axtui.runtime.actors.supervisor import Actor, Change, Spec
-from axtui.runtime.actors.wire import Fault, Peer, Progress
+from axtui.runtime.actors.wire import Fault, Handler, Peer, Progress
 from axtui.runtime.config import Agent as AgentConfig
-from axtui.runtime.effects import NotKept
+from axtui.runtime.config_values import MAX_SECONDS
 from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.registry import Registered, check_spoken, not_loaded
 
@@ -53,10 +41,8 @@ HANG_SECONDS = 1.0
 BUSY_SECONDS = 10.0
 # Nothing counts that a process does once it is to end.
 GRACE_SECONDS = 0.1
-MAX_DELTA = 64 * 1024
-MAX_CHANNEL = 32
-_PATH = re.compile(r"(~[0-9]{1,9}/){0,100}")
-_KEY = re.compile(_PATH.pattern + "[0-9]{1,9}")
+# Of the protocol.
+VERSION = 1
 # A file in the current folder must not stand in for what Python or axtui need to get going.
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop()); "
@@ -65,55 +51,77 @@ _BOOT = (
 _ROOT = str(Path(axtui.__file__).parents[1])
 
 
-@dataclass
-class _Attached:
-    """A call of an agent that is under way in its process."""
+class Home(Protocol):
+    """Where an agent's calls are made."""
 
-    agent_id: str
-    journal: Journal
-    scope: Scope
-    peer: Peer
-    asked: set[str] = field(default_factory=set)
-    steps: dict[str, Call] = field(default_factory=dict)
-    """What its functions that are being run may ask for, by the key of the step."""
+    @property
+    def pid(self) -> int:
+        """Of the process that is there for this run alone; 0 if there is none."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """Why it was lost the last time."""
+        ...
+
+    @property
+    def stderr(self) -> str:
+        """The last of what the process wrote."""
+        ...
+
+    async def ready(self) -> Any:
+        """Have it there; gives back what the agent says of itself. Raises Fault."""
+        ...
+
+    def use(self) -> AbstractAsyncContextManager[Peer]:
+        """Where to make calls, there if need be. Raises Fault."""
+        ...
+
+    async def stop(self, why: str = ...) -> None:
+        """Have it gone; it can be used again."""
+        ...
 
 
 class AgentProcesses:
     """The processes of one run's agents.
 
-    `on_lost` is told the id of an agent whose process ended before it, as soon as that is noticed.
+    `on_lost` is told of an agent whose process ended before it, or that can't be reached any more,
+    as soon as that is noticed.
     """
 
     def __init__(self, redact: Callable[[str], str]) -> None:
-        self.on_lost: Callable[[str], None] = lambda agent_id: None
+        self.on_lost: Callable[[AgentConfig], None] = lambda agent: None
         self._redact = redact
         self._starting = 0
-        self._actors: dict[str, Actor] = {}
-        # By epoch: whatever is asked has to name the one of its call, so that nothing of an earlier
-        # one is taken for it.
-        self._attached: dict[int, _Attached] = {}
-        self._epochs = itertools.count(1)
+        self._homes: dict[str, Home] = {}
+        # By path. Whatever is asked has to name the epoch too, so that nothing of an earlier call
+        # is taken for one of this.
+        self._attached: dict[str, AgentCall] = {}
         # Who was told something since it was known to be quiet, and who didn't answer in time.
         self._told: set[Peer] = set()
         self._busy: set[Peer] = set()
 
     async def start(self, agent: Registered) -> Registered:
-        """Have an agent's process ready, if it has one; gives back the agent with what it says of
-        itself. Raises Refused."""
+        """Have an agent ready, if it isn't in this process; gives it back with what it says of
+        itself. Raises Refused, and ActorError if it can't be reached."""
         if isinstance(agent, Agent):
             return agent
         check_spoken(agent)
+        home = self._home(agent)
         try:
-            info = (await self._ready(agent)).info
-        except Fault:
-            raise not_loaded(agent, self._actors[agent.id].why) from None
+            info = await self._ready(home)
+        except Fault as fault:
+            if fault.code == "unreachable":
+                raise ActorError(fault.code, str(fault)) from None
+            raise not_loaded(agent, home.why) from None
         match info:
             case {"description": str(description), "timeout": int() | float() | None as timeout}:
-                return replace(
-                    agent,
-                    description=agent.description or description,
-                    timeout=timeout if agent.timeout is None else agent.timeout,
-                )
+                if timeout is None or 0 < timeout <= MAX_SECONDS:
+                    return replace(
+                        agent,
+                        description=agent.description or description,
+                        timeout=timeout if agent.timeout is None else agent.timeout,
+                    )
         raise not_loaded(agent, "its timeout is no number of seconds, or its description no text")
 
     async def run(
@@ -127,9 +135,10 @@ class AgentProcesses:
     ) -> tuple[Any, str]:
         """What the agent returns, and its private state then. Raises what it raises."""
         check_spoken(agent)
-        epoch = next(self._epochs)
+        home = self._home(agent)
         params = {
-            "epoch": epoch,
+            "version": VERSION,
+            "epoch": journal.epoch,
             "agent": agent.id,
             "conversation": journal.conversation_id,
             "exec_id": scope.exec_id,
@@ -143,10 +152,13 @@ class AgentProcesses:
             "state": state,
         }
         try:
-            actor = await self._restarted(agent)
-            async with actor.use() as peer:
-                self._attached[epoch] = _Attached(agent.id, journal, scope, peer)
-                reply = await self._call(actor, peer, params)
+            await self._restarted(home)
+            async with home.use() as peer:
+                self._attached[scope.path] = AgentCall(agent, journal, scope, peer, self._told)
+                try:
+                    reply = await self._call(home, peer, params)
+                finally:
+                    self._attached.pop(scope.path, None)
         except Fault as fault:
             match fault.code:
                 case "gone":
@@ -154,26 +166,28 @@ class AgentProcesses:
                     await asyncio.get_running_loop().create_future()
                 case "canceled":
                     raise asyncio.CancelledError from None
+                case "unreachable" if params["changes"] or not scope.path:
+                    journal.pause(fault)
                 case "start" | "failed":
-                    stderr = self._actors[agent.id].stderr
-                    fault = Fault("agent", str(fault), detail=stderr)
+                    fault = Fault("agent", str(fault), detail=home.stderr)
                     if params["changes"]:
                         # It did something before, so this can't be how its call ends.
                         journal.fail(fault)
-            raise _unkept(fault) from None
-        finally:
-            self._attached.pop(epoch, None)
-        if "continue" in reply:
-            raise ContinueRun(load_json(reply["continue"]))
+            raise unkept(fault) from None
+        if "continue_with" in reply:
+            raise ContinueRun(load_json(reply["continue_with"]))
         return load_json(reply["value"]), str(reply["state"])
 
-    def why(self, agent_id: str) -> str:
-        """How the process of an agent ended."""
-        return self._actors[agent_id].why
+    def why(self, agent: AgentConfig) -> str:
+        """How an agent was lost."""
+        home = self._homes[agent.id]
+        if agent.address:
+            return f"the connection to {agent.id} at {agent.address} was lost ({home.why})"
+        return f"the process of {agent.id} ended ({home.why})"
 
     async def close(self) -> None:
         """End them all."""
-        await asyncio.gather(*(actor.stop() for actor in self._actors.values()))
+        await asyncio.gather(*(home.stop() for home in self._homes.values()))
 
     # For Replay
 
@@ -219,24 +233,34 @@ class AgentProcesses:
 
     # The processes
 
-    async def _ready(self, agent: AgentConfig) -> Actor:
-        if agent.id not in self._actors:
-            self._actors[agent.id] = self._actor(agent)
+    async def _ready(self, home: Home) -> Any:
         self._starting += 1
         try:
-            async with self._actors[agent.id].use():
-                return self._actors[agent.id]
+            return await home.ready()
         finally:
             self._starting -= 1
 
-    async def _restarted(self, agent: AgentConfig) -> Actor:
+    async def _restarted(self, home: Home) -> None:
         while True:
             try:
-                return await self._ready(agent)
+                await self._ready(home)
+                return
             except Fault as fault:
                 # It may end while it starts as well as later.
                 if fault.details.get("reason") != "gone":
                     raise
+
+    def _home(self, agent: AgentConfig) -> Home:
+        if agent.id not in self._homes:
+            make: Callable[[AgentConfig], Home] = self._actor if agent.python else self._served
+            self._homes[agent.id] = make(agent)
+        return self._homes[agent.id]
+
+    def _served(self, agent: AgentConfig) -> Home:
+        # It needs gRPC, which takes its time to be imported.
+        from axtui.runtime.actors.served_agents import ServedAgent
+
+        return ServedAgent(agent, self._handlers(), self._redact, self._gone)
 
     def _actor(self, agent: AgentConfig) -> Actor:
         spec = Spec(
@@ -248,21 +272,25 @@ class AgentProcesses:
             dict(os.environ),
             grace=GRACE_SECONDS,
         )
-        handlers = {
-            "ask": self._ask,
-            "history": self._history,
-            "patched": self._patched,
-            "elicit": self._elicit,
-            "command": self._command,
-        }
-        gone = partial(self._gone, agent.id)
-        return Actor(spec, _ignore, handlers, self._redact, gone)
+        return Actor(spec, ignore, self._handlers(), self._redact, self._gone)
 
-    def _gone(self, agent_id: str) -> None:
-        if any(attached.agent_id == agent_id for attached in self._attached.values()):
-            self.on_lost(agent_id)
+    def _handlers(self) -> dict[str, Handler]:
+        async def asked(method: str, params: Any, progress: Progress) -> Any:
+            attached = self._attached.get(params["path"])
+            if attached is None or attached.name["epoch"] != params["epoch"]:
+                raise Fault("stale", "this call of the agent is over")
+            return await getattr(attached, method)(params, progress)
 
-    async def _call(self, actor: Actor, peer: Peer, params: dict[str, Any]) -> Any:
+        names = ("ask", "history", "patched", "elicit", "command")
+        return {name: partial(asked, name) for name in names}
+
+    def _gone(self, peer: Peer) -> None:
+        for attached in self._attached.values():
+            if attached.peer is peer:
+                self.on_lost(attached.agent)
+                return
+
+    async def _call(self, home: Home, peer: Peer, params: dict[str, Any]) -> Any:
         self._told.add(peer)
         calling = asyncio.create_task(peer.call("run", params, settles=True))
         try:
@@ -272,129 +300,14 @@ class AgentProcesses:
             calling.cancel()
             if not await _answers(peer):
                 # The others that are under way there are lost; this one isn't wanted any more.
-                self._attached.pop(params["epoch"], None)
-                await actor.stop("it took no notice of being canceled")
+                self._attached.pop(params["path"], None)
+                if home.pid:
+                    await home.stop("it took no notice of being canceled")
+                else:
+                    peer.close()
             with suppress(Fault, asyncio.CancelledError):
                 await calling
             raise
-
-    # What the agents ask for
-
-    async def _ask(self, params: Any, progress: Progress) -> Any:
-        attached = self._find(params)
-        scope = attached.scope
-        scope = Scope("", scope.actor, scope.exec_id, int(params["time_us"]))
-        request = Request(
-            _own(attached, params["key"], _KEY),
-            params["type"],
-            params["name"],
-            params["arguments"],
-            scope,
-            params["effect"],
-            params["timeout"],
-            Retry(*params["retry"]),
-            by_model=params["by_model"],
-            body=params["body"],
-        )
-        if request.key in attached.asked:
-            raise Fault("key", f"{request.key} was asked for before")
-        attached.asked.add(request.key)
-        if params["own"]:
-            request.function = partial(self._step, attached, params["epoch"], request.key)
-        try:
-            value = await _answer(attached.journal, request)
-        except StepFailed as failed:
-            await attached.journal.committed()
-            time_us = scope.time_us
-            raise Fault("step", failed.message, why=failed.code, time_us=time_us) from None
-        else:
-            # Whoever isn't in this process hears of nothing that isn't on disk.
-            await attached.journal.committed()
-            return {"value": dump_json(value), "time_us": scope.time_us}
-        finally:
-            self._told.add(attached.peer)
-
-    async def _step(self, attached: _Attached, epoch: int, key: str) -> Any:
-        this = attached.steps[key] = call()
-        params = {
-            "epoch": epoch,
-            "key": key,
-            "idempotency_key": this.idempotency_key,
-            "attempt": this.attempt,
-            "workspace": this.workspace,
-        }
-
-        def show(said: Any) -> None:
-            channel, text = said
-            this.delta(str(text)[:MAX_DELTA], str(channel)[:MAX_CHANNEL])
-
-        try:
-            result = await attached.peer.call("step", params, show)
-        except Fault as fault:
-            raise _unkept(fault) from None
-        finally:
-            attached.steps.pop(key, None)
-        return load_json(result)
-
-    async def _elicit(self, params: Any, progress: Progress) -> Any:
-        this = self._step_of(params)
-        return await this.ask(str(params["question"]), params["choices"], params["about"])
-
-    async def _command(self, params: Any, progress: Progress) -> Any:
-        this = self._step_of(params)
-        try:
-            return await this.environment.run(on_output=progress, **params["wanted"])
-        except ToolError as error:
-            raise Fault("tool", str(error)) from None
-
-    def _step_of(self, params: Any) -> Call:
-        try:
-            return self._find(params).steps[params["key"]]
-        except KeyError:
-            raise Fault("stale", "this step is over") from None
-
-    async def _history(self, params: Any, progress: Progress) -> Any:
-        return await self._find(params).journal.history(int(params["limit"]))
-
-    async def _patched(self, params: Any, progress: Progress) -> Any:
-        attached = self._find(params)
-        path = _own(attached, params["path"], _PATH)
-        scope = Scope(path, attached.scope.actor, attached.scope.exec_id, 0)
-        scope.place = int(params["ordinal"]), int(params["branches"])
-        return attached.journal.patched(scope, str(params["name"]))
-
-    def _find(self, params: Any) -> _Attached:
-        try:
-            return self._attached[params["epoch"]]
-        except KeyError:
-            raise Fault("stale", "this call of the agent is over") from None
-
-
-def _own(attached: _Attached, place: str, shape: re.Pattern[str]) -> str:
-    """A key or path that is one of the agent's own."""
-    path = attached.scope.path
-    if not place.startswith(path) or not shape.fullmatch(place, len(path)):
-        raise Fault("key", f"{place!r} is not a place in this call of the agent")
-    return place
-
-
-async def _answer(journal: Journal, request: Request) -> Any:
-    """What the SDK's `Context` asks of the journal for a request of this type."""
-    arguments = load_json(request.arguments)
-    match request.type:
-        case "function" | "tool" | "model":
-            return await journal.perform(request)
-        case "agent":
-            return await journal.call_agent(request, arguments["input"], arguments["config"])
-        case "approval":
-            return await journal.ask(request, request.name, ("approve", "deny"))
-        case "question":
-            return await journal.ask(request, request.name, arguments)
-        case "timer":
-            return await journal.sleep(request, arguments)
-        case "message":
-            return await journal.emit(request, *arguments)
-    raise Fault("type", f"there is no {request.type!r} to be asked for")
 
 
 async def _answers(peer: Peer) -> bool:
@@ -413,10 +326,5 @@ async def _is_quiet(peer: Peer) -> None:
         await peer.call("quiet", None)
 
 
-def _unkept(fault: Fault) -> Exception:
-    """What to raise of a fault in a process."""
-    return NotKept(str(fault)) if fault.code in ("result", "size") else fault
-
-
-def _ignore(change: Change) -> None:
+def ignore(change: Change) -> None:
     """What matters of it is noticed by whoever has called the agent."""

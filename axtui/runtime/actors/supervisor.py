@@ -14,13 +14,13 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from axtui.runtime.actors import shim
-from axtui.runtime.actors.wire import Fault, Handler, Peer, connect
+from axtui.runtime.actors.wire import CLOSED, Fault, Handler, Peer, connect
 
 MAX_CRASHES = 5
 IDLE_SECONDS = 600.0
@@ -69,11 +69,37 @@ def scrubbed_env(environ: Mapping[str, str], extra: Mapping[str, str]) -> dict[s
     return {name: environ[name] for name in _ALLOWED if name in environ} | dict(extra)
 
 
+class Crashes:
+    """What something that is to be there has suffered lately: the more, the longer is waited before
+    it is tried again."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=MAX_CRASHES)
+
+    def add(self) -> None:
+        """One more."""
+        self._times.append(time.monotonic())
+
+    @property
+    def too_many(self) -> bool:
+        """Whether it isn't worth another try before some of them are forgotten."""
+        while self._times and self._times[0] < time.monotonic() - _FORGET_SECONDS:
+            self._times.popleft()
+        return len(self._times) == MAX_CRASHES
+
+    async def wait(self) -> None:
+        """Wait until the next try is due."""
+        if self._times:
+            delay = min(_FIRST_DELAY * 2 ** (len(self._times) - 1), _MAX_DELAY)
+            await asyncio.sleep(max(0.0, self._times[-1] + delay - time.monotonic()))
+
+
 class Actor:
     """One actor of a controller. Belongs to the running event loop.
 
     `on_gone` is called as soon as its process can't be reached any more, before any call hears of
-    it; `on_change` once it is known why.
+    it; `on_change` once it is known why. `greet` gets out of a process that has just started what
+    it can do; else that is the answer to a call, `start`.
     """
 
     def __init__(
@@ -82,7 +108,8 @@ class Actor:
         on_change: Callable[[Change], None],
         handlers: Mapping[str, Handler],
         redact: Callable[[str], str] = str,
-        on_gone: Callable[[], None] = lambda: None,
+        on_gone: Callable[[Peer], None] = lambda peer: None,
+        greet: Callable[[Peer], Awaitable[Any]] | None = None,
     ) -> None:
         self.spec = spec
         self.state = "stopped"
@@ -93,6 +120,7 @@ class Actor:
         self._handlers = handlers
         self._redact = redact
         self._on_gone = on_gone
+        self._greet = greet or self._call_start
         self._peer: Peer | None = None
         self._life: asyncio.Task[None] | None = None
         self._asked_to_stop = False
@@ -100,7 +128,7 @@ class Actor:
         self._lock = asyncio.Lock()
         self._users = 0
         self._idle: asyncio.TimerHandle | None = None
-        self._crashes: deque[float] = deque(maxlen=MAX_CRASHES)
+        self._crashes = Crashes()
         self._stderr = bytearray()
 
     @asynccontextmanager
@@ -116,6 +144,11 @@ class Actor:
             if not self._users and self._peer is not None:
                 loop = asyncio.get_running_loop()
                 self._idle = loop.call_later(self.spec.idle_seconds, self._stop_idle)
+
+    async def ready(self) -> Any:
+        """Have it running; gives back what it can do. Raises Fault."""
+        async with self.use():
+            return self.info
 
     async def call(
         self, method: str, params: Any, on_progress: Callable[[Any], None] = lambda _: None
@@ -142,6 +175,11 @@ class Actor:
                 self._life.cancel()
             await asyncio.wait({self._life})
 
+    async def ending(self, seconds: float) -> None:
+        """Give one that may be about to end by itself the time to do so."""
+        if self._life is not None:
+            await asyncio.wait({self._life}, timeout=seconds)
+
     @property
     def stderr(self) -> str:
         """The last of what it wrote that was no message."""
@@ -153,20 +191,13 @@ class Actor:
     async def _running(self) -> Peer:
         async with self._lock:
             if self._peer is None:
-                await self._wait_after_crashes()
+                if self._crashes.too_many:
+                    why = f"{self.spec.id} ended {MAX_CRASHES} times in a row: {self.why}"
+                    raise Fault("failed", why)
+                await self._crashes.wait()
                 await self._start()
             assert self._peer is not None
             return self._peer
-
-    async def _wait_after_crashes(self) -> None:
-        now = time.monotonic()
-        while self._crashes and self._crashes[0] < now - _FORGET_SECONDS:
-            self._crashes.popleft()
-        if len(self._crashes) == MAX_CRASHES:
-            raise Fault("failed", f"{self.spec.id} ended {MAX_CRASHES} times in a row: {self.why}")
-        if self._crashes:
-            delay = min(_FIRST_DELAY * 2 ** (len(self._crashes) - 1), _MAX_DELAY)
-            await asyncio.sleep(max(0.0, self._crashes[-1] + delay - now))
 
     async def _start(self) -> None:
         self.state = "starting"
@@ -194,7 +225,7 @@ class Actor:
         self._asked_to_stop = self._is_ending = False
         self.pid = process.pid
         self._life = asyncio.create_task(self._live(process, peer), name=f"actor {self.spec.id}")
-        await self._greet(peer, self._life)
+        await self._get_to_know(peer, self._life)
         # What it can do is known, and so it counts as started.
         self._peer = peer
         self.state = "ready"
@@ -204,20 +235,23 @@ class Actor:
         spec = self.spec
         return shim.command(spec.program, grace=spec.grace, limits=dict(spec.limits))
 
-    async def _greet(self, peer: Peer, life: asyncio.Task[None]) -> None:
+    async def _call_start(self, peer: Peer) -> Any:
+        return await peer.call("start", self.spec.hello)
+
+    async def _get_to_know(self, peer: Peer, life: asyncio.Task[None]) -> None:
         try:
             async with asyncio.timeout(START_SECONDS):
-                self.info = await peer.call("start", self.spec.hello)
+                self.info = await self._greet(peer)
         except TimeoutError:
             await self.stop(f"no answer within {START_SECONDS:g} s")
-            self._crashes.append(time.monotonic())
+            self._crashes.add()
             raise Fault("start", f"{self.spec.id} didn't start: {self.why}") from None
         except Fault as fault:
             if fault.code == "gone":
                 await asyncio.wait({life})
             else:
                 await self.stop(str(fault))
-                self._crashes.append(time.monotonic())
+                self._crashes.add()
             why = f"{self.spec.id} didn't start: {self.why}"
             raise Fault("start", why, reason=fault.code) from None
 
@@ -236,8 +270,8 @@ class Actor:
             listening.cancel()
             if not self._asked_to_stop:
                 self.why = self._ending(status, broken)
-                self._crashes.append(time.monotonic())
-            self.state = "stopped" if len(self._crashes) < MAX_CRASHES else "failed"
+                self._crashes.add()
+            self.state = "failed" if self._crashes.too_many else "stopped"
             self.pid = 0
             how = "failed" if self.state == "failed" else "stopped"
             self._on_change(Change(self.spec, how, process.pid, self.why, self.stderr))
@@ -246,7 +280,7 @@ class Actor:
         how = f"signal {-status}" if status < 0 else f"exit status {status}"
         lines = self.stderr.strip().splitlines()
         said = f" ({lines[-1][:200]})" if lines else ""
-        return f"{how}{said}" if broken == "the connection was closed" else f"{broken}{said}"
+        return f"{how}{said}" if broken == CLOSED else f"{broken}{said}"
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None

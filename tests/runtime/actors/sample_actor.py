@@ -86,7 +86,7 @@ async def count(params: Any, progress: Progress) -> Any:
 
 
 async def garbage(params: Any, progress: Progress) -> Any:
-    _peer._writer.write(params.encode("latin-1"))
+    _peer._link._writer.write(params.encode("latin-1"))
     await asyncio.Event().wait()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from axtui.runtime.registry import Registered
 from tests.runtime.actors import agents_for_tests, unruly_agents
 from tests.runtime.actors.agents_for_tests import CALLS
 from tests.runtime.actors.test_shim import _is_alive
-from tests.runtime.conftest import ID, MakeWorld, World, in_process
+from tests.runtime.conftest import ID, MakeWorld, World, in_process, serving
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,22 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "MAX_CRASHES", 2)
 
 
-def unruly(name: str) -> AgentConfig:
+Unruly = Callable[[str], AgentConfig]
+UNRULY = "tests.runtime.actors.unruly_agents"
+
+
+@pytest.fixture(params=["process", "command"])
+def unruly(request: pytest.FixtureRequest) -> Unruly:
+    """Has an agent run in a process that we start: ours, or a command that serves it."""
+
+    def served(name: str) -> AgentConfig:
+        return AgentConfig(name, command=serving(UNRULY))
+
+    return served if request.param == "command" else ours
+
+
+def ours(name: str) -> AgentConfig:
+    """Has an agent run in a process of ours."""
     return in_process(getattr(unruly_agents, name))
 
 
@@ -52,7 +68,10 @@ async def pid(world: World) -> int:
     ("how", "why"), [("kill", "signal 9 (dying)"), ("exit", "exit status 7 (dying)")]
 )
 async def test_a_step_in_flight_is_decided_when_its_process_ends(
-    make_world: MakeWorld, how: str, why: str
+    make_world: MakeWorld,
+    how: str,
+    why: str,
+    unruly: Unruly,
 ) -> None:
     world = make_world(unruly("dies_in_a_step"))
     await world.start("dies_in_a_step", config=["", how])
@@ -78,20 +97,24 @@ async def test_a_step_in_flight_is_decided_when_its_process_ends(
     ],
 )
 async def test_or_by_the_policy(make_world: MakeWorld, policy: str, output: list[Any]) -> None:
-    world = make_world(unruly("dies_in_a_step"))
+    world = make_world(ours("dies_in_a_step"))
     found = await world.run("dies_in_a_step", config=["", "kill"], on_interrupted=policy)
     assert [str(part)[:14] for part in found] == [str(part) for part in output]
     await world.check()
 
 
 @pytest.mark.parametrize("effect", ["readonly", "idempotent"])
-async def test_a_harmless_step_is_silently_begun_again(make_world: MakeWorld, effect: str) -> None:
+async def test_a_harmless_step_is_silently_begun_again(
+    make_world: MakeWorld, unruly: Unruly, effect: str
+) -> None:
     world = make_world(unruly("dies_in_a_step"))
     found = await world.run("dies_in_a_step", config=[effect, "kill"], on_interrupted="skip")
     assert found[1] == "attempt 2"
 
 
-async def test_an_agent_that_ends_outside_of_a_step_goes_on(make_world: MakeWorld) -> None:
+async def test_an_agent_that_ends_outside_of_a_step_goes_on(
+    make_world: MakeWorld, unruly: Unruly
+) -> None:
     world = make_world(unruly("dies_once"))
     assert await world.run("dies_once") == ["before", "after"]
     assert effects(world) == ["1", "2"]
@@ -99,7 +122,9 @@ async def test_an_agent_that_ends_outside_of_a_step_goes_on(make_world: MakeWorl
     await world.check()
 
 
-async def test_a_loop_of_crashes_fails_the_run_with_its_last_words(make_world: MakeWorld) -> None:
+async def test_a_loop_of_crashes_fails_the_run_with_its_last_words(
+    make_world: MakeWorld, unruly: Unruly
+) -> None:
     world = make_world(unruly("dies_each_time"))
     await world.start("dies_each_time")
     error = await world.error()
@@ -112,7 +137,9 @@ async def test_a_loop_of_crashes_fails_the_run_with_its_last_words(make_world: M
 
 @pytest.mark.parametrize("parent", [unruly_agents.calls_one_that_dies, None])
 async def test_a_nested_agent_whose_process_ends_goes_on(
-    make_world: MakeWorld, parent: Registered | None
+    make_world: MakeWorld,
+    parent: Registered | None,
+    unruly: Unruly,
 ) -> None:
     caller = parent or unruly("calls_one_that_dies")
     world = make_world(caller, unruly("dies_once"))
@@ -123,7 +150,7 @@ async def test_a_nested_agent_whose_process_ends_goes_on(
 
 
 async def test_a_nested_agent_that_always_crashes_is_a_failed_step(make_world: MakeWorld) -> None:
-    world = make_world(unruly("calls_one_that_dies"), unruly("dies_at_once"))
+    world = make_world(ours("calls_one_that_dies"), ours("dies_at_once"))
     found = await world.run("calls_one_that_dies", config="dies_at_once")
     assert found[:2] == ["parent's", "agent"]
     assert "ended 2 times in a row" in found[2]
@@ -131,7 +158,7 @@ async def test_a_nested_agent_that_always_crashes_is_a_failed_step(make_world: M
 
 
 async def test_or_a_failed_run_if_it_has_done_something(make_world: MakeWorld) -> None:
-    world = make_world(unruly("calls_one_that_dies"), unruly("dies_each_time"))
+    world = make_world(ours("calls_one_that_dies"), ours("dies_each_time"))
     await world.start("calls_one_that_dies", config="dies_each_time")
     error = await world.error()
     assert (error.code, error.detail) == ("agent", "out of order\n")
@@ -140,13 +167,13 @@ async def test_or_a_failed_run_if_it_has_done_something(make_world: MakeWorld) -
 
 
 async def test_so_is_one_that_cannot_be_loaded(make_world: MakeWorld) -> None:
-    world = make_world(unruly("calls_one_that_dies"), AgentConfig("bad", "no_such_module:x"))
+    world = make_world(ours("calls_one_that_dies"), AgentConfig("bad", "no_such_module:x"))
     found = await world.run("calls_one_that_dies", config="bad")
     assert found[1] == "agent"
     assert "No module named 'no_such_module'" in found[2]
 
 
-async def test_garbage_fails_the_run_alone(make_world: MakeWorld) -> None:
+async def test_garbage_fails_the_run_alone(make_world: MakeWorld, unruly: Unruly) -> None:
     world = make_world(unruly("writes_garbage"), in_process(agents_for_tests.old))
     await world.start("writes_garbage")
     await world.start("old", id="other")
@@ -158,7 +185,9 @@ async def test_garbage_fails_the_run_alone(make_world: MakeWorld) -> None:
 
 
 @pytest.mark.parametrize("manners", ["", "deaf"])
-async def test_one_that_hangs_is_ended_by_a_cancel(make_world: MakeWorld, manners: str) -> None:
+async def test_one_that_hangs_is_ended_by_a_cancel(
+    make_world: MakeWorld, unruly: Unruly, manners: str
+) -> None:
     world = make_world(unruly("hangs"))
     await world.start("hangs", config=manners)
     hanging = await pid(world)
@@ -170,7 +199,7 @@ async def test_one_that_hangs_is_ended_by_a_cancel(make_world: MakeWorld, manner
 
 
 async def test_and_by_the_time_limit_of_the_run(make_world: MakeWorld) -> None:
-    world = make_world(unruly("hangs_for_a_while"))
+    world = make_world(ours("hangs_for_a_while"))
     await world.start("hangs_for_a_while")
     hanging = await pid(world)
     assert (await world.error()).code == "timeout"
@@ -180,7 +209,7 @@ async def test_and_by_the_time_limit_of_the_run(make_world: MakeWorld) -> None:
 async def test_and_by_a_pause_whose_resume_begins_with_a_new_process(
     make_world: MakeWorld,
 ) -> None:
-    world = make_world(unruly("hangs_in_a_step"))
+    world = make_world(ours("hangs_in_a_step"))
     await world.start("hangs_in_a_step")
     hanging = await pid(world)
     await world.until(lambda state: state.open_steps)
@@ -193,10 +222,11 @@ async def test_and_by_a_pause_whose_resume_begins_with_a_new_process(
 
 
 async def test_a_parent_goes_on_without_one_that_hangs(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(agent_processes, "BUSY_SECONDS", 0.5)
-    world = make_world(unruly("gives_up_one_that_hangs"), unruly("hangs"))
+    world = make_world(ours("gives_up_one_that_hangs"), ours("hangs"))
     await world.start("gives_up_one_that_hangs")
     hanging = await pid(world)
     assert await world.output() == "went on"
@@ -206,7 +236,9 @@ async def test_a_parent_goes_on_without_one_that_hangs(
     assert "note" not in await world.kinds()
 
 
-async def test_an_agent_may_clean_up_when_it_is_canceled(make_world: MakeWorld) -> None:
+async def test_an_agent_may_clean_up_when_it_is_canceled(
+    make_world: MakeWorld, unruly: Unruly
+) -> None:
     world = make_world(unruly("cleans_up"))
     await world.start("cleans_up")
     await world.waiting()
@@ -218,7 +250,7 @@ async def test_an_agent_may_clean_up_when_it_is_canceled(make_world: MakeWorld) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux finds daemons")
-async def test_what_it_has_started_ends_with_it(make_world: MakeWorld) -> None:
+async def test_what_it_has_started_ends_with_it(make_world: MakeWorld, unruly: Unruly) -> None:
     world = make_world(unruly("forks"))
     daemon = await world.run("forks")
     assert not _is_alive(daemon)
@@ -228,7 +260,9 @@ async def test_what_it_has_started_ends_with_it(make_world: MakeWorld) -> None:
 
 
 async def test_a_flood_of_words_is_cut_and_shown_where_the_run_fails(
-    make_world: MakeWorld, capfd: pytest.CaptureFixture[str]
+    make_world: MakeWorld,
+    capfd: pytest.CaptureFixture[str],
+    unruly: Unruly,
 ) -> None:
     world = make_world(unruly("prints"))
     await world.start("prints")
@@ -237,22 +271,25 @@ async def test_a_flood_of_words_is_cut_and_shown_where_the_run_fails(
 
 
 async def test_its_last_words_are_redacted(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CANARY_TOKEN", "tweet-tweet-tweet")
-    world = make_world(unruly("tells_a_secret"))
+    world = make_world(ours("tells_a_secret"))
     await world.start("tells_a_secret")
     error = await world.error()
     assert "it is" in error.message
     assert "tweet" not in f"{error} {await world.events()}"
 
 
-async def test_it_has_no_input(make_world: MakeWorld) -> None:
+async def test_it_has_no_input(make_world: MakeWorld, unruly: Unruly) -> None:
     assert await make_world(unruly("reads")).run("reads") == ["", ""]
 
 
 async def test_there_is_a_limit_to_what_it_asks_at_a_time(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+    make_world: MakeWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    unruly: Unruly,
 ) -> None:
     monkeypatch.setattr(wire, "MAX_CALLS", 200)
     world = make_world(unruly("asks_too_much"))
@@ -261,7 +298,7 @@ async def test_there_is_a_limit_to_what_it_asks_at_a_time(
 
 
 async def test_lies_are_refused(make_world: MakeWorld) -> None:
-    world = make_world(unruly("lies"))
+    world = make_world(ours("lies"))
     found = await world.run("lies")
     assert set(found) == {"Fault"}
     await world.check()
@@ -348,7 +385,9 @@ async def test_what_it_says_of_itself_holds_unless_the_configuration_does(
     assert limits == [500_000, 1_500_000]
 
 
-async def test_calls_of_one_agent_in_a_run_share_its_process(make_world: MakeWorld) -> None:
+async def test_calls_of_one_agent_in_a_run_share_its_process(
+    make_world: MakeWorld, unruly: Unruly
+) -> None:
     world = make_world(unruly("calls_twice"), unruly("looks_around"))
     one, other, own = await world.run("calls_twice")
     assert one == other != own

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from axtui.agent import Agent, Context, StepFailed, agent, call
+from axtui.v1 import agent_pb2 as pb
 from tests.runtime.actors.agents_for_tests import note, work
 
 
@@ -164,7 +165,10 @@ async def reads(ctx: Context) -> list[str]:
 @agent
 async def writes_garbage(ctx: Context) -> None:
     peer = ctx._journal._peer  # type: ignore[attr-defined]
-    os.write(peer._writer.get_extra_info("socket").fileno(), b"\x00\x00\x00\x05hello")
+    if hasattr(peer._link, "_stream"):
+        await peer._link._stream.write(pb.FromAgent(id=5))
+    else:
+        os.write(peer._link._writer.get_extra_info("socket").fileno(), b"\x00\x00\x00\x05hello")
     await asyncio.Event().wait()
 
 
@@ -187,10 +191,10 @@ async def asks_too_much(ctx: Context) -> list[str]:
 async def lies(ctx: Context) -> list[str]:
     """Asks for what isn't its own, or was asked for before, or is nothing at all."""
     peer = ctx._journal._peer  # type: ignore[attr-defined]
-    epoch = ctx._journal._epoch  # type: ignore[attr-defined]
+    this = ctx._journal._call  # type: ignore[attr-defined]
     await ctx.emit("first")
     good = {
-        "epoch": epoch,
+        **this,
         "key": "9",
         "type": "message",
         "name": "emit",
@@ -198,13 +202,17 @@ async def lies(ctx: Context) -> list[str]:
         "time_us": 0,
         "effect": "",
         "timeout": None,
-        "retry": [1],
+        "retry": {"attempts": 1},
+        "by_model": False,
+        "body": None,
         "own": False,
     }
     found = []
     for lie in (
-        {"epoch": epoch + 1},
+        {"epoch": this["epoch"] + 1},
         {"epoch": []},
+        {"path": "1/"},
+        {"path": []},
         {"key": "1"},
         {"key": "x"},
         {"key": 9},
@@ -218,10 +226,11 @@ async def lies(ctx: Context) -> list[str]:
         {"time_us": None},
     ):
         try:
-            found.append(str(await peer.call("ask", good | lie)))
+            reply = await peer.call("ask", good | lie)
+            found.append("Fault" if "failed" in reply else str(reply))
         except Exception as error:
             found.append(type(error).__name__)
-    for method, params in (("patched", {"epoch": epoch, "path": "7/"}), ("history", 3), ("x", 0)):
+    for method, params in (("patched", {**this, "line": "7/"}), ("history", 3), ("x", 0)):
         try:
             await peer.call(method, params)
         except Exception as error:
