@@ -444,8 +444,8 @@ class Context:
         """The tools that a model can be offered: name, description, schema, effect.
 
         Those of the environment, of MCP servers and skills, the functions that agents bring along,
-        and with `agent` set the other agents. An entry with an `error` is a server that can't be
-        reached. What is there at the first time holds for the whole run.
+        and with `agent` set the other agents. An entry with an `error` is a server or an agent
+        that can't be reached. What is there at the first time holds for the whole run.
         """
         return self._ask(
             self._journal.perform, "tool", "tools", {}, effect="readonly", retry=Retry()

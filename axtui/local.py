@@ -212,7 +212,7 @@ class LocalClient:
 
     async def agents(self) -> list[AgentInfo]:
         """The agents that there are, and whether they can run."""
-        return list_agents(self.config)
+        return await list_agents(self.config)
 
     async def tools(self, server: str = "") -> ToolsInfo:
         """The tools that a model would be offered, or those of one server."""

@@ -18,7 +18,7 @@ from axtui.v1 import state_pb2 as st
 if TYPE_CHECKING:
     from axtui.client import Client
 
-_CAN_GO_ON = 3
+_CAN_GO_ON, _UNREACHABLE = 3, 5
 _STATUS = {"completed": 0, "failed": 1, "canceled": 6}
 
 
@@ -56,8 +56,11 @@ async def follow(session: Session, after: int) -> tuple[int, int]:
     session.renderer.end(state, await whole(client, state.run.output), not client.hosts)
     now = status(state)
     # A run that ended before the signal could pause it has its own status.
-    code = 128 + signal if signal and now not in TERMINAL else _STATUS.get(now, _CAN_GO_ON)
-    return code, state.seq
+    if signal and now not in TERMINAL:
+        return 128 + signal, state.seq
+    if now == "paused" and state.run.cause == "unreachable":
+        return _UNREACHABLE, state.seq
+    return _STATUS.get(now, _CAN_GO_ON), state.seq
 
 
 async def _wait(session: Session, following: asyncio.Task[None]) -> None:

@@ -120,7 +120,11 @@ def ending(state: st.State, driven: bool = False) -> list[str]:
         case "waiting":
             return [*_waiting(state), "then", f"  {command}"]
         case "paused":
-            first, command = "axtui: the run is paused; it goes on with", resume_command(known)
+            why = f": {run.reason}" if run.cause == "unreachable" else ""
+            first, command = (
+                f"axtui: the run is paused{why}; it goes on with",
+                resume_command(known),
+            )
         case _ if driven:
             first = "axtui: the run goes on; to follow it"
         case _:

@@ -67,7 +67,7 @@ async def checkup(config: Config) -> AsyncIterator[Check]:
         yield check
     yield await _sandbox(config)
     yield _model(config)
-    for check in _agents(config):
+    async for check in _agents(config):
         yield check
     async for check in _servers(config):
         yield check
@@ -181,16 +181,17 @@ def _model(config: Config) -> Check:
     return Check("model", "ok", f"{model}, {f'its key is in {key}' if key else 'without a key'}")
 
 
-def _agents(config: Config) -> Iterator[Check]:
-    for agent in list_agents(config):
+async def _agents(config: Config) -> AsyncIterator[Check]:
+    for agent in await list_agents(config):
         if agent.kind == "built-in":
             continue
-        fix = "check `python:` in the configuration, and the folder that axtui is started in"
+        fix = f"check `{agent.kind}:` in the configuration"
+        if agent.kind != "address":
+            fix += ", and the folder that axtui is started in"
+        ready = "it can be loaded" if agent.kind == "python" else "it answers"
         what = f"agent {agent.id}"
         yield (
-            Check(what, "failed", agent.problem, fix)
-            if agent.problem
-            else Check(what, "ok", "it can be loaded")
+            Check(what, "failed", agent.problem, fix) if agent.problem else Check(what, "ok", ready)
         )
 
 

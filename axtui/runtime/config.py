@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -97,6 +97,10 @@ class Tls(_Section):
     def __post_init__(self) -> None:
         if bool(self.cert) != bool(self.key):
             raise ValueError("'cert' and 'key' together")
+
+    def below(self, folder: Path) -> "Tls":
+        """The same with full names."""
+        return Tls(*(name and str(folder / name) for name in (self.ca, self.cert, self.key)))
 
 
 @dataclass(frozen=True)
@@ -279,11 +283,12 @@ class Config(Settings):
         """The folders of `skills.paths`; a relative one counts from the folder of `path`."""
         return [self._base / name for name in self.skills.paths]
 
-    def located(self, tls: Tls | None) -> Tls | None:
-        """The files of a TLS section by their full names."""
-        if tls is None:
-            return None
-        return Tls(*(name and str(self._base / name) for name in (tls.ca, tls.cert, tls.key)))
+    @property
+    def known_agents(self) -> list[Agent]:
+        """The agents; relative files of their TLS sections count from the folder of `path`."""
+        return [
+            replace(agent, tls=agent.tls and agent.tls.below(self._base)) for agent in self.agents
+        ]
 
     @property
     def _base(self) -> Path:

@@ -31,7 +31,8 @@ CLEANUP_SECONDS = 0.3
 
 
 class _Stop(NamedTuple):
-    """Why a run stops before its agent has returned: paused, ended, or failed with an error."""
+    """Why a run stops before its agent has returned: paused, ended, or failed with an error; one
+    that is paused with an error is yet to be told so."""
 
     how: str
     error: pb.Error | None = None
@@ -158,9 +159,15 @@ class Driver:
                 async with asyncio.timeout(GRACE_SECONDS):
                     await journal.settled()
         await _end({task, *journal.close()})
-        if stop.error is not None:
+        if stop.error is not None and stop.how == "failed":
             await self._finish(pb.RunFailed(error=stop.error))
-        elif left := interrupted(self.conversation.state, "the run was paused before it ended"):
+            return
+        state = self.conversation.state
+        left = interrupted(state, "the run was paused before it ended")
+        if stop.error is not None and is_open(state) and state.run.state != "paused":
+            paused = pb.RunPaused(cause=stop.error.code, reason=stop.error.message)
+            left.insert(0, Draft(paused, state.run.exec_id))
+        if left:
             await self.conversation.append(*left)
 
     async def _restarted(
@@ -205,7 +212,8 @@ class Driver:
 
     def _fail(self, code: str, message: str, detail: str = "") -> None:
         error = pb.Error(code=code, message=message, detail=detail)
-        self._request_stop(_Stop("failed", error))
+        # Nothing is wrong with the run itself if an agent can't be reached.
+        self._request_stop(_Stop("paused" if code == "unreachable" else "failed", error))
 
     def _request_stop(self, stop: _Stop) -> None:
         if not self._stop.done():

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-from axtui.agent import Request, Scope, Tool
+from axtui.agent import ActorError, Request, Scope, Tool
+from axtui.runtime.actors.agent_processes import described
 from axtui.runtime.actors.models.faults import ModelFault
 from axtui.runtime.actors.models.providers import DEFAULT_MODEL, named_model
 from axtui.runtime.actors.roster import Roster
 from axtui.runtime.actors.tools.actor import ToolServers
 from axtui.runtime.agents import BUILT_IN, DEFAULT, WITH_MODEL
-from axtui.runtime.config import Config
+from axtui.runtime.config import Agent, Config
 from axtui.runtime.errors import Refused
 from axtui.runtime.policy import Rules, Verdict, foreseen, rules_of
 from axtui.runtime.redaction import redactor
@@ -23,8 +25,8 @@ from axtui.runtime.toolbox import Toolbox
 
 
 class AgentInfo(NamedTuple):
-    """An agent. `kind` is built-in or python, `model` is "provider:name" where it asks one by
-    itself, and `problem` says why it can't run now; empty if it can.
+    """An agent. `kind` is built-in, python, command or address, `model` is "provider:name" where it
+    asks one by itself, and `problem` says why it can't run now; empty if it can.
     """
 
     id: str
@@ -64,21 +66,17 @@ class Offered(NamedTuple):
     errors: dict[str, str]
 
 
-def list_agents(config: Config) -> list[AgentInfo]:
-    """All agents that `--agent` can name."""
+async def list_agents(config: Config) -> list[AgentInfo]:
+    """All agents that `--agent` can name; those that are served elsewhere are asked."""
     model, lack = _model(config)
     found = {}
     for agent in BUILT_IN:
         info = AgentInfo(agent.id, "built-in", agent.description)
         asks = agent.id in WITH_MODEL
         found[agent.id] = info._replace(model=model, problem=lack) if asks else info
-    for entry in config.agents:
-        try:
-            description, problem = loaded(entry).description, ""
-        except Refused as refused:
-            description, problem = entry.description, str(refused)
-        found[entry.id] = AgentInfo(entry.id, "python", description, problem=problem)
-    return list(found.values())
+    redact = redactor(config, os.environ).text
+    infos = await asyncio.gather(*(_agent_info(agent, redact) for agent in config.known_agents))
+    return list((found | {info.id: info for info in infos}).values())
 
 
 async def list_tools(config: Config, server: str = "") -> ToolsInfo:
@@ -121,6 +119,15 @@ async def unrecorded(config: Config) -> AsyncIterator[Roster]:
         yield roster
     finally:
         await roster.close()
+
+
+async def _agent_info(entry: Agent, redact: Callable[[str], str]) -> AgentInfo:
+    kind = "python" if entry.python else "command" if entry.command else "address"
+    try:
+        known = loaded(entry) if entry.python else await described(entry, redact)
+    except (Refused, ActorError) as error:
+        return AgentInfo(entry.id, kind, entry.description, problem=str(error))
+    return AgentInfo(entry.id, kind, known.description)
 
 
 def _model(config: Config) -> tuple[str, str]:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, NoReturn
 
 from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
 from axtui.model.codec import load_json
-from axtui.model.events import Draft
 from axtui.runtime.actors.agent_processes import AgentProcesses
 from axtui.runtime.effects import NotKept, run_agent, too_late
 from axtui.runtime.eventlog.base import EventLog, LogError
@@ -128,13 +127,10 @@ class Journal:
         self._fail(described.code, described.message, described.detail)
         raise asyncio.CancelledError
 
-    def pause(self, error: Exception) -> NoReturn:
-        """Pause the run for what somebody has to see to before it can go on."""
-        if not self._recorder.closed:
-            reason = self._services.redactor.text(str(error))
-            paused = pb.RunPaused(cause="unreachable", reason=reason)
-            self._conversation.append(Draft(paused, self.exec_id))
-        raise asyncio.CancelledError
+    def pause(self, error: Exception) -> None:
+        """Have the run paused for what somebody has to see to, and whoever calls canceled."""
+        described = self._recorder.error(error)
+        self._fail(described.code, described.message)
 
     def changes(self, path: str) -> dict[str, bool]:
         """The keys below `path` that were recorded in earlier lives, and whether each is that of a

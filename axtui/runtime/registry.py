@@ -52,9 +52,8 @@ def load_registry(config: Config) -> Registry:
     from axtui.runtime.agents import BUILT_IN
 
     registry = Registry(BUILT_IN)
-    for entry in config.agents:
-        served = replace(entry, tls=config.located(entry.tls))
-        registry.add(loaded(entry) if entry.isolation == "inline" else served)
+    for entry in config.known_agents:
+        registry.add(loaded(entry) if entry.isolation == "inline" else entry)
     return registry
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from axtui.agent import Retry, Tool, ToolError
+from axtui.agent import ActorError, Retry, Tool, ToolError
+from axtui.runtime.actors.agent_processes import described
 from axtui.runtime.actors.environment import Environment
 from axtui.runtime.actors.models.actor import Models
 from axtui.runtime.actors.models.providers import DEFAULT_MODEL
@@ -17,7 +19,8 @@ from axtui.runtime.actors.tools.actor import ToolServers
 from axtui.runtime.actors.workspace_tools import WORKSPACE_TOOLS
 from axtui.runtime.agents import BUILT_IN, NOT_OFFERED
 from axtui.runtime.config import Config
-from axtui.runtime.registry import Registry
+from axtui.runtime.errors import Refused
+from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.skills.actor import Skills
 
 # More than that no model can choose from.
@@ -36,6 +39,8 @@ class Toolbox:
 
     def __init__(self, config: Config, registry: Registry, roster: Roster) -> None:
         self._registry = registry
+        self._redact = roster.redact
+        self._agents: dict[str, Registered] = {}
         self._models = Models(roster, config.models)
         self.environment = Environment(config.environment, hidden=config.own_paths)
         self.servers = ToolServers(roster, config.tools)
@@ -90,12 +95,9 @@ class Toolbox:
         if DEFAULT_MODEL not in self._registry.models:
             # Whoever wants to know is about to ask a model.
             self._models.warm()
+        agents = [a for a in self._registry.agents.values() if a.id not in NOT_OFFERED]
         return [
-            *(
-                {**_described(agent.id, agent.description, _INPUT), "agent": True}
-                for agent in self._registry.agents.values()
-                if agent.id not in NOT_OFFERED
-            ),
+            *await asyncio.gather(*map(self._offered_agent, agents)),
             *(
                 {**_described(tool.name, tool.description, tool.schema), "effect": tool.effect}
                 for _, tool in (await self.all())[:MAX_OFFERED]
@@ -106,6 +108,15 @@ class Toolbox:
                 if state["state"] == "failed"
             ),
         ]
+
+    async def _offered_agent(self, agent: Registered) -> dict[str, Any]:
+        if not agent.description and agent.id not in self._agents:
+            try:
+                self._agents[agent.id] = await described(agent, self._redact)
+            except (Refused, ActorError) as error:
+                return {"name": agent.id, "agent": True, "error": str(error)}
+        known = self._agents.get(agent.id, agent)
+        return {**_described(known.id, known.description, _INPUT), "agent": True}
 
 
 def _described(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -367,7 +367,9 @@ class RunPaused(_message.Message):
     CAUSE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     cause: _builtins.str
-    """person, shutdown or fork. Only after shutdown does a run go on by itself."""
+    """person, shutdown, unreachable (an agent) or fork. Only after shutdown does a run go on by
+    itself.
+    """
     reason: _builtins.str
     def __init__(
         self,

@@ -18,7 +18,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import axtui
 from axtui.agent import ActorError, Agent, ContinueRun, Scope
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 # An agent that is canceled may take its time to clean up, if only it answers meanwhile.
 HANG_SECONDS = 1.0
+PATIENCE_SECONDS = 10.0
+_GLANCE_SECONDS = 2.0
 # How long the other agents of a run wait for one that computes.
 BUSY_SECONDS = 10.0
 # Nothing counts that a process does once it is to end.
@@ -86,12 +88,14 @@ class AgentProcesses:
     """The processes of one run's agents.
 
     `on_lost` is told of an agent whose process ended before it, or that can't be reached any more,
-    as soon as that is noticed.
+    as soon as that is noticed. `patience` is how long one that was never reached is tried, in
+    seconds.
     """
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    def __init__(self, redact: Callable[[str], str], patience: float | None = None) -> None:
         self.on_lost: Callable[[AgentConfig], None] = lambda agent: None
         self._redact = redact
+        self._patience = PATIENCE_SECONDS if patience is None else patience
         self._starting = 0
         self._homes: dict[str, Home] = {}
         # By path. Whatever is asked has to name the epoch too, so that nothing of an earlier call
@@ -162,12 +166,12 @@ class AgentProcesses:
         except Fault as fault:
             match fault.code:
                 case "gone":
-                    # The driver has been told, and cancels us.
-                    await asyncio.get_running_loop().create_future()
+                    await _until_canceled()
                 case "canceled":
                     raise asyncio.CancelledError from None
                 case "unreachable" if params["changes"] or not scope.path:
                     journal.pause(fault)
+                    await _until_canceled()
                 case "start" | "failed":
                     fault = Fault("agent", str(fault), detail=home.stderr)
                     if params["changes"]:
@@ -260,7 +264,7 @@ class AgentProcesses:
         # It needs gRPC, which takes its time to be imported.
         from axtui.runtime.actors.served_agents import ServedAgent
 
-        return ServedAgent(agent, self._handlers(), self._redact, self._gone)
+        return ServedAgent(agent, self._handlers(), self._redact, self._gone, self._patience)
 
     def _actor(self, agent: AgentConfig) -> Actor:
         spec = Spec(
@@ -286,7 +290,7 @@ class AgentProcesses:
 
     def _gone(self, peer: Peer) -> None:
         for attached in self._attached.values():
-            if attached.peer is peer:
+            if attached.peer is peer and peer.waits:
                 self.on_lost(attached.agent)
                 return
 
@@ -308,6 +312,22 @@ class AgentProcesses:
             with suppress(Fault, asyncio.CancelledError):
                 await calling
             raise
+
+
+async def described(agent: Registered, redact: Callable[[str], str]) -> Registered:
+    """An agent with what it says of itself, asked now. Raises Refused and ActorError, as `start`
+    does."""
+    processes = AgentProcesses(redact, _GLANCE_SECONDS)
+    try:
+        return await processes.start(agent)
+    finally:
+        await processes.close()
+
+
+async def _until_canceled() -> NoReturn:
+    """Wait for the driver, which has been told."""
+    await asyncio.get_running_loop().create_future()
+    raise asyncio.CancelledError
 
 
 async def _answers(peer: Peer) -> bool:

@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc.aio
 
@@ -37,11 +37,15 @@ _OPTIONS = (
 )
 
 
+# Why a stream is ended from here.
+Over: TypeAlias = asyncio.Future[tuple[grpc.StatusCode, str]]
+
+
 class Served(NamedTuple):
-    """A call that is under way, and the stream that it came on."""
+    """A call that is under way, and how to end the stream that it came on."""
 
     epoch: int
-    stream: asyncio.Task[Any]
+    over: Over
 
 
 class AgentServer:
@@ -78,39 +82,39 @@ class AgentServer:
         link = StreamLink(context, pb.FromAgent)
         peer = Peer(link, handlers, lambda peer: None)
         host = Host(peer)
-        stream = asyncio.current_task()
-        assert stream is not None
+        over: Over = asyncio.get_running_loop().create_future()
 
         async def run(params: Any, progress: Progress) -> Any:
             host.agent = self._find(params["agent"])
-            return await self._run(host, stream, params, progress)
+            return await self._run(host, over, params, progress)
 
         handlers |= {**host.handlers(), "run": run}
         reading = asyncio.create_task(peer.run())
-        leaving = asyncio.create_task(self._left(host, link))
+        leaving = asyncio.create_task(self._leave(host, link, over))
         try:
-            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {reading, over}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if not over.done() and reading.result() != CLOSED:
+                over.set_result((grpc.StatusCode.INVALID_ARGUMENT, reading.result()))
         finally:
             leaving.cancel()
             peer.close()
             reading.cancel()
-        if not reading.done():
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the agent is shutting down")
-        if reading.result() != CLOSED:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reading.result())
+        if over.done():
+            await context.abort(*over.result())
 
-    async def _run(
-        self, host: Host, stream: asyncio.Task[Any], params: Any, progress: Progress
-    ) -> Any:
+    async def _run(self, host: Host, over: Over, params: Any, progress: Progress) -> Any:
         if params["version"] not in VERSIONS:
             raise Fault("version", f"version {params['version']} of the protocol isn't spoken here")
         call = params["conversation"], params["exec_id"], params["path"]
-        served = Served(params["epoch"], stream)
+        served = Served(params["epoch"], over)
         known = self._under_way.get(call)
         if known is not None:
             if known.epoch >= served.epoch:
                 raise Fault("stale", f"this call is under way here, as of epoch {known.epoch}")
-            known.stream.cancel()
+            if not known.over.done():
+                why = f"the call is made again, as of epoch {served.epoch}"
+                known.over.set_result((grpc.StatusCode.ABORTED, why))
         self._under_way[call] = served
         try:
             return await host.run(params, progress)
@@ -118,10 +122,12 @@ class AgentServer:
             if self._under_way.get(call) is served:
                 del self._under_way[call]
 
-    async def _left(self, host: Host, link: StreamLink) -> None:
+    async def _leave(self, host: Host, link: StreamLink, over: Over) -> None:
         await self._leaving.wait()
         await host.idle.wait()
         await link.drain()
+        if not over.done():
+            over.set_result((grpc.StatusCode.UNAVAILABLE, "the agent is shutting down"))
 
     def _find(self, name: str) -> Agent:
         # Who serves one agent needn't know how others call it.

@@ -16,6 +16,7 @@ import grpc.aio
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from axtui import rpc  # noqa: F401  (it keeps gRPC quiet)
 from axtui.runtime.actors.wire import CLOSED, MAX_FRAME, Ended, Fault
 from axtui.v1 import agent_pb2 as pb
 
@@ -29,6 +30,8 @@ OPTIONS = (
     ("grpc.max_send_message_length", MAX_FRAME + 1024),
     ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
+    # Without it a minute passes, whatever the line before says.
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
     # A stream may be silent for days, while a person thinks.
     ("grpc.http2.max_pings_without_data", 0),
 )

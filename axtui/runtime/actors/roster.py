@@ -21,13 +21,13 @@ class Roster:
 
     def __init__(self, log: EventLog | None, redact: Callable[[str], str]) -> None:
         self._log = log
-        self._redact = redact
+        self.redact = redact
         self.actors: list[Actor] = []
         self._telling: set[asyncio.Task[None]] = set()
 
     def add(self, spec: Spec, handlers: Mapping[str, Handler] | None = None) -> Actor:
         """An actor that isn't running yet."""
-        actor = Actor(spec, self._changed, handlers or {}, self._redact)
+        actor = Actor(spec, self._changed, handlers or {}, self.redact)
         self.actors.append(actor)
         return actor
 
@@ -57,7 +57,7 @@ class Roster:
                 kind = pb.ActorFailed if change.how == "failed" else pb.ActorStopped
                 payload = kind(
                     actor=change.spec.id,
-                    reason=self._redact(change.why),
+                    reason=self.redact(change.why),
                     stderr=control.data(change.stderr),
                 )
             await control.append(Draft(payload, actor=change.spec.id))

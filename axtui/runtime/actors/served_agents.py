@@ -32,7 +32,6 @@ from axtui.v1 import agent_pb2 as pb
 
 # Where the command of an agent is to serve it.
 ADDRESS_VARIABLE = "AXTUI_AGENT_ADDRESS"
-PATIENCE_SECONDS = 10.0
 # An agent that was there comes back: it is started anew, or its host is.
 RETURN_SECONDS = 60.0
 ANSWER_SECONDS = 5.0
@@ -44,6 +43,9 @@ _GRACE_SECONDS = 0.5
 _WITHOUT_INPUT = ("sh", "-c", 'exec "$@" < /dev/null', "sh")
 _NOT_NOW = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _RECONNECT = (
+    # Trying again is up to us, each time from the start.
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 2000),
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -61,6 +63,7 @@ class ServedAgent:
         handlers: Mapping[str, Handler],
         redact: Callable[[str], str],
         on_gone: Callable[[Peer], None],
+        patience: float,
     ) -> None:
         self._agent = agent
         self._handlers = handlers
@@ -69,7 +72,7 @@ class ServedAgent:
         self._why = ""
         self._is_lost = False
         self._losses = Crashes()
-        self._patience = PATIENCE_SECONDS
+        self._patience = patience
         self._info: Any = None
         self._open: set[Peer] = set()
         self._channel: grpc.aio.Channel | None = None
@@ -148,7 +151,8 @@ class ServedAgent:
             self._folder = None
 
     def _ended(self, peer: Peer) -> None:
-        if peer in self._open:
+        # Who has returned may hang up.
+        if peer in self._open and peer.waits:
             self._why = self._redact(peer.gone)
             self._is_lost = True
             self._info = None
@@ -185,6 +189,8 @@ class ServedAgent:
                 return await self._described()
             except grpc.aio.AioRpcError as error:
                 why = self._redact(cause(error))
+                if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+                    why = f"it doesn't serve agents as axtui calls them ({why})"
                 if process and process.gone:
                     raise Fault("gone", process.gone) from None
                 if error.code() not in _NOT_NOW or time.monotonic() + delay > until:

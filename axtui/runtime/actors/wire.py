@@ -142,6 +142,11 @@ class Peer:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({done})
 
+    @property
+    def waits(self) -> bool:
+        """Whether anything that was called is yet to be answered."""
+        return bool(self._calls)
+
     def tell(self, method: str, params: Any) -> None:
         """Call, and don't wait for what becomes of it."""
         self._send({"call": next(self._numbers), "method": method, "params": params})

@@ -41,7 +41,8 @@ async def work(ctx: Context, system: str) -> str:
     offered = _named(ctx.agent_id, tools)
     for tool in tools:
         if "error" in tool:
-            await ctx.emit(f"No tools of {tool['name']}: {tool['error']}", thought=True)
+            said = "" if tool.get("agent") else f"No tools of {tool['name']}: "
+            await ctx.emit(f"{said}{tool['error']}", thought=True)
     chat = Chat(
         ctx,
         settings.get("model") or "default",

@@ -260,6 +260,11 @@ async def cleans_up(ctx: Context) -> None:
         Path(ctx.workspace, "cleaned").touch()
 
 
+@agent
+async def lists_agents(ctx: Context) -> list[Any]:
+    return [tool for tool in await ctx.tools() if "agent" in tool]
+
+
 not_an_agent = print
 odd_agent: Any = Agent("odd", print)  # type: ignore[arg-type]
 
