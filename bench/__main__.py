@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import (
+    agents,
     appends,
     deltas,
     isolation,
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[Setup], Table]] = {
     "long-history": long_history.measure,
     "startup": startup.measure,
     "memory": memory.measure,
+    "agents": agents.measure,
     "tool-steps": tool_steps.measure,
     "deltas": deltas.measure,
     "isolation": isolation.measure,

@@ -48,8 +48,8 @@ async def child(ctx: Context) -> str:
 @agent
 async def mixed(ctx: Context) -> list[Any]:
     """Parallel branches with effects, nested agents, a timer, an approval, a big result."""
-    # Those that run in processes of their own call each other.
-    child = "child_apart" if ctx.agent_id == "apart" else "child"
+    # Those that run in processes of their own, or elsewhere, call each other.
+    child = "child" if ctx.agent_id == "mixed" else f"child_{ctx.agent_id}"
     first = await ctx.step(partial(effect, "x" * 40_000), name="big")
     await ctx.emit(f"{len(first)} characters")
     halves = await asyncio.gather(

@@ -180,6 +180,8 @@ DEMO = Job("demo", "go", {"speed": 0})
 MIXED = Job("mixed", "go")
 # The same with its agents in processes of their own.
 APART = Job("apart", "go")
+# The same with its agents served at an address.
+SERVED = Job("served", "go")
 
 
 @dataclass
