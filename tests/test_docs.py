@@ -141,6 +141,12 @@ def test_the_ten_line_agent_is_the_example() -> None:
     assert blocks["greeter.py"] == (EXAMPLES / "greeter.py").read_text()
 
 
+def test_the_agent_elsewhere_is_the_example() -> None:
+    text = (ROOT / "docs" / "agents.md").read_text()
+    blocks = {block["file"]: block["body"] for block in _BLOCK.finditer(text)}
+    assert blocks["remote_agent.py"] == (EXAMPLES / "remote_agent.py").read_text()
+
+
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
     """A folder with the examples in it."""

@@ -1,5 +1,7 @@
 // An agent in Node.js: orders something, packs it, and sends it off once somebody agrees. Kill it
-// at any moment: what it has done is not done again.
+// at any moment: what it has done is not done again. `npm ci && npm start` starts it, and it is
+// configured as `{id: parcels, address: "localhost:50052"}` or `{id: parcels, command: [node,
+// agent.js]}`.
 
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';

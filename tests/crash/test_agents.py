@@ -52,7 +52,7 @@ def _agents(controller: int) -> list[int]:
 
 
 def _drive(trial: Trial, job: Job, meanwhile: Callable[[subprocess.Popen[bytes]], int]) -> int:
-    """Run a job to its end, and do something beside it from its first effect on; what that gives."""
+    """Run a job to its end, and do something beside it once it has begun; what that gives."""
     common = ("--data-dir", str(trial.data), "--config", str(CONFIG), "--output", "json")
     argv = ("exec", "--conversation", trial.name, *job.argv(), *common)
     with subprocess.Popen(
