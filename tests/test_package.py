@@ -17,15 +17,16 @@ import axtui.agent
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-# What each room may import of ours, beside itself. `v1` is the generated code.
+# What each room may import of ours, beside itself. `v1` and `ax` are generated code.
 ROOMS = {
     "v1": set(),
+    "ax": set(),
     "model": {"v1"},
     # It serves agents with what the runtime has, if it is asked to.
     "agent": {"model", "runtime.actors.agent_server"},
     "runtime.actors.agent_server": {"model", "v1", "agent", "rpc", "runtime"},
     "runtime.eventlog": {"model", "v1"},
-    "runtime": {"model", "v1", "agent", "rpc"},
+    "runtime": {"model", "v1", "ax", "agent", "rpc"},
     "remote.door": {"runtime"},
     "remote.background": {"runtime"},
     "remote.messages": {"model", "v1", "agent", "runtime"},
@@ -34,7 +35,7 @@ ROOMS = {
     "host": {"runtime", "remote.background", "remote.door"},
     "local": {"model", "v1", "runtime", "host"}
     | {"remote.client", "remote.dialing", "remote.door"},
-    "remote": {"model", "v1", "agent", "rpc", "runtime", "host", "local"},
+    "remote": {"model", "v1", "ax", "agent", "rpc", "runtime", "host", "local"},
     "rpc": {"remote"},
     "client": {"model", "v1", "runtime", "agent", "host", "local", "remote"},
     "cli": {"model", "v1", "client"},
@@ -58,6 +59,10 @@ def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
     assert shipped >= {
         "axtui/py.typed",
         "axtui/themes/axtui.toml",
+        "axtui/ax/ax_pb2.py",
+        "axtui/ax/ax_pb2.pyi",
+        "axtui/ax/content_pb2.py",
+        "axtui/ax/content_pb2.pyi",
         "axtui/v1/event_pb2.py",
         "axtui/v1/event_pb2.pyi",
         "axtui/v1/state_pb2.py",

@@ -20,6 +20,9 @@ def test_generated_code_is_fresh(tmp_path):
         check=True,
         timeout=60,
     )
-    made = {path.name: path.read_bytes() for path in (tmp_path / "axtui/v1").iterdir()}
-    kept = {path.name: path.read_bytes() for path in (ROOT / "axtui/v1").glob("*_pb2.py*")}
-    assert made == kept
+    assert _generated(tmp_path) == _generated(ROOT)
+
+
+def _generated(root):
+    paths = (root / "axtui").glob("*/*_pb2.py*")
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
