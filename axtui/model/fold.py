@@ -12,7 +12,7 @@ from axtui.model.events import PAYLOAD_TYPES, message_text, text_of
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 TERMINAL = frozenset({"completed", "failed", "canceled"})
 
 MAX_OPEN_STEPS = 4096
@@ -172,7 +172,13 @@ def _message(state: st.State, event: pb.Event) -> None:
     if not state.title and message.role == "user":
         state.title = " ".join(text[: TITLE_CHARS * 4].split())[:TITLE_CHARS]
     state.messages.append(
-        st.Excerpt(seq=event.seq, role=message.role, actor=event.actor, text=text[:EXCERPT_CHARS])
+        st.Excerpt(
+            seq=event.seq,
+            role=message.role,
+            actor=event.actor,
+            text=text[:EXCERPT_CHARS],
+            step=message.step if message.attempt else "",
+        )
     )
     if len(state.messages) > MAX_MESSAGES:
         del state.messages[0]
@@ -191,6 +197,8 @@ def _step_started(state: st.State, event: pb.Event) -> None:
     if attempt <= 1:
         state.run.steps += 1
         state.totals.steps += 1
+    else:
+        _supersede(state, key)
     if key not in steps and len(steps) >= MAX_OPEN_STEPS:
         return
     step = steps[key]
@@ -206,6 +214,15 @@ def _step_started(state: st.State, event: pb.Event) -> None:
     step.due_us = started.due_us
     step.preview = text_of(started.arguments)[:PREVIEW_CHARS]
     step.state = "running"
+
+
+def _supersede(state: st.State, key: str) -> None:
+    """Drop what an earlier attempt of a step has said."""
+    begun = state.run.started_seq
+    kept = [said for said in state.messages if said.step != key or said.seq < begun]
+    if len(kept) < len(state.messages):
+        del state.messages[:]
+        state.messages.extend(kept)
 
 
 def _step_completed(state: st.State, event: pb.Event) -> None:

@@ -270,7 +270,7 @@ class Driver:
         """What the person said at the run's beginning."""
         parts = []
         for event in events:
-            if event.kind == "message" and event.message.role == "user":
+            if event.kind == "message" and _is_input(event.message):
                 for part in event.message.content:
                     parts.append(await self._text(part.text))
         return "\n".join(parts)
@@ -282,6 +282,11 @@ class Driver:
 
     def _data(self, text: str) -> pb.Data:
         return self.conversation.data(self._services.redactor.text(text))
+
+
+def _is_input(message: pb.Message) -> bool:
+    # What is said to an agent in the middle of a step is between the two.
+    return message.role == "user" and not message.step
 
 
 def interrupted(state: st.State, why: str) -> list[Draft]:

@@ -512,6 +512,7 @@ class Message(_message.Message):
     INTERNAL_ONLY_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """user or assistant."""
     internal_only: _builtins.bool
@@ -519,7 +520,10 @@ class Message(_message.Message):
     key: _builtins.str
     """The key it was emitted under, for one emitted by an agent."""
     step: _builtins.str
-    """The step whose provisional text it supersedes."""
+    """The step whose provisional text it supersedes or, where there is an attempt, that it was said
+    in the middle of. A later attempt supersedes what was said in an earlier one.
+    """
+    attempt: _builtins.int
     @_builtins.property
     def content(self) -> _containers.RepeatedCompositeFieldContainer[Global___Content]: ...
     def __init__(
@@ -530,10 +534,11 @@ class Message(_message.Message):
         internal_only: _builtins.bool = ...,
         key: _builtins.str = ...,
         step: _builtins.str = ...,
+        attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "internal_only", b"internal_only", "key", b"key", "role", b"role", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "content", b"content", "internal_only", b"internal_only", "key", b"key", "role", b"role", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -545,19 +550,25 @@ class Content(_message.Message):
 
     TEXT_FIELD_NUMBER: _builtins.int
     THOUGHT_FIELD_NUMBER: _builtins.int
+    AX_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def text(self) -> Global___Data: ...
     @_builtins.property
     def thought(self) -> Global___Data: ...
+    @_builtins.property
+    def ax(self) -> Global___Data:
+        """The whole as a Google AX agent said it, where that is more: its Content as JSON."""
+
     def __init__(
         self,
         *,
         text: Global___Data | None = ...,
         thought: Global___Data | None = ...,
+        ax: Global___Data | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "thought", b"thought", "type", b"type"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ax", b"ax", "text", b"text", "thought", b"thought", "type", b"type"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "thought", b"thought", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ax", b"ax", "text", b"text", "thought", b"thought", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_type: _TypeAlias = _typing.Literal["text", "thought"]  # noqa: Y015
     _WhichOneofArgType_type: _TypeAlias = _typing.Literal["type", b"type"]  # noqa: Y015

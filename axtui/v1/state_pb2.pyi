@@ -495,10 +495,13 @@ class Excerpt(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     role: _builtins.str
     actor: _builtins.str
     text: _builtins.str
+    step: _builtins.str
+    """Of the attempt that it was said in the middle of."""
     def __init__(
         self,
         *,
@@ -506,10 +509,11 @@ class Excerpt(_message.Message):
         role: _builtins.str = ...,
         actor: _builtins.str = ...,
         text: _builtins.str = ...,
+        step: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "role", b"role", "seq", b"seq", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "role", b"role", "seq", b"seq", "step", b"step", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -125,6 +125,20 @@ def test_an_erased_payload_still_counts_as_what_it_was():
     assert fold(erased).totals.runs == 1
 
 
+def test_a_later_attempt_supersedes_what_an_earlier_one_said():
+    def said(text, attempt):
+        content = [pb.Content(text=pb.Data(text=text))]
+        return pb.Message(role="assistant", step="1", attempt=attempt, content=content)
+
+    first = [started(), step("1"), said("a", 1)]
+    second = [pb.StepStarted(key="1", attempt=2), said("b", 2)]
+    assert [m.text for m in fold(log(*first)).messages] == ["a"]
+    assert [m.text for m in fold(log(*first, *second)).messages] == ["b"]
+    # The same key in a later run is another step.
+    later = [*first, started(), step("1"), *second]
+    assert [m.text for m in fold(log(*later)).messages] == ["a", "b"]
+
+
 class TestBounds:
     def test_open_steps(self):
         state = fold(log(started(), *(step(str(n)) for n in range(MAX_OPEN_STEPS + 9))))
