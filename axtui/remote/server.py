@@ -19,6 +19,7 @@ from axtui import rpc
 from axtui.host import Host
 from axtui.local import LocalClient
 from axtui.remote import messages as msg
+from axtui.remote.ax.services import AX_SERVICES, ax_services
 from axtui.remote.door import knock
 from axtui.remote.service import Context, Controller
 from axtui.runtime.config import Config
@@ -63,9 +64,14 @@ class Server:
         self._server.add_generic_rpc_handlers(
             (rpc.service(described, self._service, self._service.guarded),)
         )
+        self._server.add_generic_rpc_handlers(
+            ax_services(lambda context: client.acting(_principal(context)))
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (described.full_name, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self._server)
+        reflection.enable_server_reflection(
+            [*names, *AX_SERVICES, reflection.SERVICE_NAME], self._server
+        )
         self._names = ("", "AX", described.full_name)
 
     async def start(self, addresses: Sequence[str]) -> list[str]:

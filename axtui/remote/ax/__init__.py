@@ -1,0 +1,1 @@
+"""The services of Google AX, for clients that speak its protocol."""

@@ -1,0 +1,1 @@
+"""Agents that speak the protocol of Google AX."""
