@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any, NamedTuple, cast
 
-from axtui.agent import ContinueRun
+from axtui.agent import Agent, ContinueRun
 from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Draft, Payload, Record
 from axtui.model.fold import is_open, is_waiting
@@ -129,10 +129,12 @@ class Driver:
         output = dump_json(value)
         states = {name: self._data(state) for name, state in journal.states().items()}
         completed = pb.RunCompleted(output=self._data(output), agent_states=states)
-        if isinstance(value, str) and value:
+        # What an agent of another protocol says are messages by now.
+        said = not isinstance(agent, Agent) and agent.protocol != "axtui"
+        if isinstance(value, str) and value and not said:
             content = pb.Content(text=self._data(json.loads(output)))
-            said = pb.Message(role="assistant", content=[content])
-            await self._finish(said, completed, actor=agent.id)
+            message = pb.Message(role="assistant", content=[content])
+            await self._finish(message, completed, actor=agent.id)
         else:
             await self._finish(completed, actor=agent.id)
 

@@ -23,6 +23,7 @@ from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.replay import Replay
 from axtui.runtime.steps import Steps, failure, sleep_until
 from axtui.runtime.toolbox import Toolbox
+from axtui.runtime.transcript import Transcript, superseded
 from axtui.v1 import event_pb2 as pb
 
 # About a century. A number beyond that wouldn't fit into an event.
@@ -269,12 +270,17 @@ class Journal:
             if not records:
                 break
             before = records[-1].seq
-            for message in (record.event().message for record in records):
+            for event in (record.event() for record in records):
+                message = event.message
                 parts = [part.text for part in message.content if part.HasField("text")]
-                if parts and not message.internal_only:
+                if parts and not message.internal_only and not await self._is_superseded(event):
                     texts = [await self._recorder.text(part) for part in parts]
                     found.append((message.role, "".join(texts)))
         return found[:limit][::-1]
+
+    def transcript(self, scope: Scope) -> Transcript:
+        """What was said, for an agent that can't journal and is called in `scope`."""
+        return Transcript(self._recorder, scope, self._started_seq)
 
     def patched(self, scope: Scope, name: str) -> bool:
         """Whether the run takes the changed path. The answer is recorded where it is yes."""
@@ -386,12 +392,19 @@ class Journal:
         if state is None:
             state = await self._private_state(agent.id)
         _scope.set(scope)
+        if not isinstance(agent, Agent) and agent.protocol != "axtui":
+            from axtui.runtime.actors.ax import agent as ax_agent
+
+            return await ax_agent.run(agent, self, scope, input, config, state)
         if not isinstance(agent, Agent):
             return await self._processes.run(agent, self, scope, input, config, state)
         known = self.conversation_id
         private = load_json(state) or {}
         context = Context(agent.id, known, input, config, private, self.workspace, self)
         return await run_agent(agent, context)
+
+    async def _is_superseded(self, event: pb.Event) -> bool:
+        return await superseded(self._services.log, self._conversation.id, event)
 
     async def _private_state(self, agent_id: str) -> str:
         seq = self._conversation.state.agent_states.get(agent_id, 0)

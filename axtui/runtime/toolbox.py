@@ -17,7 +17,7 @@ from axtui.runtime.actors.models.providers import DEFAULT_MODEL
 from axtui.runtime.actors.roster import Roster
 from axtui.runtime.actors.tools.actor import ToolServers
 from axtui.runtime.actors.workspace_tools import WORKSPACE_TOOLS
-from axtui.runtime.agents import BUILT_IN, NOT_OFFERED
+from axtui.runtime.agents import BUILT_IN, NOT_OFFERED, WITH_MODEL
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused
 from axtui.runtime.registry import Registered, Registry
@@ -116,7 +116,8 @@ class Toolbox:
             except (Refused, ActorError) as error:
                 return {"name": agent.id, "agent": True, "error": str(error)}
         known = self._agents.get(agent.id, agent)
-        return {**_described(known.id, known.description, _INPUT), "agent": True}
+        what = _described(known.id, known.description, _INPUT)
+        return {**what, "agent": True, "model": agent.id in WITH_MODEL}
 
 
 def _described(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,6 +110,11 @@ class AgentProcesses:
         itself. Raises Refused, and ActorError if it can't be reached."""
         if isinstance(agent, Agent):
             return agent
+        if agent.protocol != "axtui":
+            from axtui.runtime.actors.ax import agent as ax_agent
+
+            await ax_agent.check(agent)
+            return agent
         check_spoken(agent)
         home = self._home(agent)
         try:

@@ -136,7 +136,8 @@ async def _act(ctx: Context, offered: Mapping[str, Json], call: Json) -> Any:
         input = call["arguments"].get("input")
         if not isinstance(input, str):
             raise _Unfit("An agent is told what to do in `input`, a text.")
-        return await ctx.agent(tool["name"], input, ctx.config)
+        # What the model is set up with is nothing for others, which may be a stranger's.
+        return await ctx.agent(tool["name"], input, ctx.config if tool.get("model") else None)
     value = await ctx.act(tool["name"], call["arguments"])
     if value is None:
         return "It was interrupted and skipped: nobody knows whether it took effect."

@@ -196,7 +196,7 @@ async def serving(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
 
     async def start(*more: Agent, **settings: Any) -> Served:
         server, client, address = await listening(configured(tmp_path, *more, **settings))
-        process = await started("tests.remote.ax.peer", address)
+        process = await started("tests.ax.client", address)
         open_ones.append(Served(tmp_path, client, server, AxClient(process)))
         return open_ones[-1]
 

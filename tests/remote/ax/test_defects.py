@@ -63,7 +63,7 @@ async def killed(folder: Any, wait: Any) -> None:
     client = None
     try:
         address = (await process.stdout.readline()).decode().strip()
-        client = AxClient(await started("tests.remote.ax.peer", address))
+        client = AxClient(await started("tests.ax.client", address))
         await wait(client)
     finally:
         process.kill()

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf import json_format
 
-from tests.remote.ax.wire import METHODS, UNARY, message
+from tests.ax.wire import METHODS, UNARY, message
 
 _lock = threading.Lock()
 

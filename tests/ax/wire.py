@@ -74,9 +74,10 @@ METHODS = {
     ),
     "/ax.HarnessService/Connect": ("HarnessRequest", "HarnessResponse"),
 }
-# What streams only in one direction, or in none, of those above.
-UNARY = {name for name in METHODS if "Conversation/" in name or name.endswith("HealthCheck")}
-UNARY |= {name for name in METHODS if name.startswith("/ax.ConversationService/")}
+# Those that do not stream.
+UNARY = {
+    name for name in METHODS if "/ax.ConversationService/" in name or name.endswith("HealthCheck")
+}
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {"string": _Field.TYPE_STRING, "bytes": _Field.TYPE_BYTES, "bool": _Field.TYPE_BOOL}
