@@ -15,6 +15,7 @@ from axtui.local import LocalClient
 from axtui.model.events import Record
 from axtui.model.summary import Listed
 from axtui.remote.door import Holder
+from axtui.runtime.ax_log import AxLog
 from axtui.runtime.checkup import Check, checkup
 from axtui.runtime.config import Config
 from axtui.runtime.config_file import ConfigError
@@ -51,6 +52,7 @@ __all__ = [
     "Accepted",
     "ActorError",
     "AgentInfo",
+    "AxLog",
     "Check",
     "Client",
     "Config",

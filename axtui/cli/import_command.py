@@ -1,14 +1,20 @@
-"""Read a conversation that `axtui export` wrote. Its bytes and hashes are checked first."""
+"""Read a conversation that `axtui export` wrote, or all those of a Google AX log.
+
+The bytes and hashes of an export are checked first. Of an AX log (SQLite), conversations whose id
+is taken are left out.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, TextIO
 
 from axtui.cli.arguments import UsageError
-from axtui.cli.output import print_json, print_text
+from axtui.cli.output import print_json, print_text, report
 from axtui.cli.words import count
+from axtui.client import AxLog, Refused, Taken
 
 if TYPE_CHECKING:
     from axtui.client import Client, Imported
@@ -20,29 +26,53 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(client: Client, args: argparse.Namespace) -> int:
-    """Store it all, or nothing."""
-    stored = await _restore(client, args.file)
+    """Store it all, or nothing of it."""
+    try:
+        if args.file != "-" and AxLog.recognises(args.file):
+            return await _import_ax(client, args)
+        with _open(args.file) as file:
+            _tell(args, await client.restore(file))
+    except UnicodeDecodeError:
+        raise UsageError(f"{args.file} isn't UTF-8 text", "nothing was stored") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{args.file}: {why}", "nothing was stored") from None
+    return 0
+
+
+async def _import_ax(client: Client, args: argparse.Namespace) -> int:
+    """Store each conversation, all of it or nothing. What is wrong with one is no matter of the
+    others."""
+    refused: Exception | None = None
+    stored = 0
+    with closing(AxLog(args.file)) as log:
+        for conversation_id in log.conversations():
+            try:
+                _tell(args, await client.restore(log.lines(conversation_id)))
+                stored += 1
+            except (Refused, Taken) as error:
+                refused = error
+                code = error.code if isinstance(error, Refused) else "taken"
+                report(
+                    code,
+                    f"left out: {error}",
+                    kind="warning",
+                    as_json=args.output == "json",
+                )
+    if not stored:
+        raise refused or UsageError(f"{args.file} holds no conversations")
+    return 0
+
+
+def _tell(args: argparse.Namespace, stored: Imported) -> None:
     if args.output == "json":
         print_json({"conversation_id": stored.conversation_id, "events": stored.events})
     else:
         print_text(f"Conversation: {stored.conversation_id}")
         print_text(f"{count(stored.events, 'event')} imported")
-    return 0
-
-
-async def _restore(client: Client, name: str) -> Imported:
-    try:
-        with _open(name) as file:
-            return await client.restore(file)
-    except UnicodeDecodeError:
-        raise UsageError(f"{name} isn't UTF-8 text", "nothing was stored") from None
 
 
 def _open(name: str) -> TextIO:
     if name == "-":
         return open(sys.stdin.fileno(), encoding="utf-8", closefd=False)
-    try:
-        return open(name, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{name}: {why}", "nothing was stored") from None
+    return open(name, encoding="utf-8")

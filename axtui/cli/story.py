@@ -26,7 +26,7 @@ def said(event: pb.Event) -> list[str]:
     for part in message.content:
         if part.HasField("thought"):
             lines.append(f"{who}Thinking: {text_of(part.thought)}")
-        else:
+        elif part.HasField("text"):
             lines.append(who + text_of(part.text).removesuffix("\n"))
     return lines
 

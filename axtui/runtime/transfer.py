@@ -36,14 +36,23 @@ async def export_lines(log: EventLog, conversation_id: str) -> AsyncIterator[str
             for digest in blobs_of(event):
                 if digest not in written:
                     written.add(digest)
-                    data = _base64(await log.blob(digest))
-                    yield dump_json({"kind": "blob", "digest": digest.hex(), "data": data})
-            line = event_to_json(event)
-            line["hash"] = envelope_hash(record.envelope).hex()
-            line["envelope"] = _base64(record.envelope)
-            line["payload"] = None if record.payload is None else _base64(record.payload)
-            yield dump_json(line)
+                    yield blob_line(digest, await log.blob(digest))
+            yield event_line(record, event)
         after = page[-1].seq
+
+
+def blob_line(digest: bytes, data: bytes) -> str:
+    """The line of a blob."""
+    return dump_json({"kind": "blob", "digest": digest.hex(), "data": _base64(data)})
+
+
+def event_line(record: Record, event: pb.Event) -> str:
+    """The line of an event."""
+    line = event_to_json(event)
+    line["hash"] = envelope_hash(record.envelope).hex()
+    line["envelope"] = _base64(record.envelope)
+    line["payload"] = None if record.payload is None else _base64(record.payload)
+    return dump_json(line)
 
 
 async def import_lines(log: EventLog, lines: Iterable[str]) -> Imported:

@@ -100,19 +100,10 @@ class Conversation:
         Halves of surrogate pairs, which no UTF-8 can hold, become question marks. Raises
         ValueError above 64 MiB.
         """
-        if len(text) <= INLINE_LIMIT // 4 and text.isascii():
-            return pb.Data(text=text)
-        encoded = text.encode(errors="replace")
-        text = encoded.decode()
-        if len(encoded) <= INLINE_LIMIT:
-            return pb.Data(text=text)
-        if len(encoded) > BLOB_LIMIT:
-            raise ValueError(f"{len(encoded):,} bytes are more than the {BLOB_LIMIT:,} a log takes")
-        digest = sha256(encoded).digest()
-        self._blobs.append((digest, encoded))
-        return pb.Data(
-            blob=pb.Blob(digest=digest, size=len(encoded), preview=text[:_PREVIEW_CHARS])
-        )
+        data, blob = stored(text)
+        if blob is not None:
+            self._blobs.append((data.blob.digest, blob))
+        return data
 
     def append(self, *drafts: Draft) -> Commit:
         """Put events behind the head. They count once the commit that is returned is awaited."""
@@ -177,6 +168,23 @@ class Conversation:
         """For the store: these records are on disk, and may be told."""
         self.recent.extend(append.records)
         self.committed_seq = append.head.seq
+
+
+def stored(text: str) -> tuple[pb.Data, bytes | None]:
+    """`text` as an event has it, and the blob that it refers to, if it does. See
+    `Conversation.data`."""
+    if len(text) <= INLINE_LIMIT // 4 and text.isascii():
+        return pb.Data(text=text), None
+    encoded = text.encode(errors="replace")
+    text = encoded.decode()
+    if len(encoded) <= INLINE_LIMIT:
+        return pb.Data(text=text), None
+    if len(encoded) > BLOB_LIMIT:
+        raise ValueError(f"{len(encoded):,} bytes are more than the {BLOB_LIMIT:,} a log takes")
+    blob = pb.Blob(
+        digest=sha256(encoded).digest(), size=len(encoded), preview=text[:_PREVIEW_CHARS]
+    )
+    return pb.Data(blob=blob), encoded
 
 
 def _blob_refs(events: Iterable[pb.Event]) -> list[tuple[int, bytes]]:
