@@ -21,7 +21,7 @@ COMMANDS = {
     "delete": "hide a conversation; prune removes it for good",
     "prune": "remove old conversations for good",
     "export": "write a conversation to a file",
-    "import": "read an exported conversation",
+    "import": "read an exported conversation, or a Google AX log",
     "agents": "the agents that there are, and whether each can run",
     "tools": "the tools that a model would be offered, and what the policy says of each",
     "skills": "the Agent Skills that there are, and whether some are valid",

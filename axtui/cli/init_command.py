@@ -34,6 +34,8 @@ _CONFIG = """\
 #  max_steps: 200                  # turns of the model before you are asked whether to go on
 #  timeout: 10m                    # of one call of the model
 #  history_chars: 600000           # a longer history is summed up
+#  temperature: 0.2                # else the model's own, as with the next
+#  max_tokens: 8000                # of one answer
 
 # Agents of your own, beside the built-in ones. `axtui init agent NAME` writes a skeleton.
 #agents:

@@ -23,6 +23,7 @@ from axtui.runtime.config_values import (
     ServerName,
     Size,
     Steps,
+    Temperature,
     Tokens,
     Url,
     VariableGlob,
@@ -184,7 +185,8 @@ class Planner(_Section):
     """How the agents that ask a model by themselves are set up. `model` is "provider:model",
     `timeout` is of one call of it, `max_steps` are its turns before a person is asked whether to
     go on, and `history_chars` how long the history gets before its older part is summed up; where
-    nothing is said, what the agent thinks right.
+    nothing is said, what the agent thinks right. `temperature` and `max_tokens`, of one answer, are
+    the model's own to choose else.
     """
 
     model: str | None = None
@@ -192,6 +194,8 @@ class Planner(_Section):
     max_steps: Steps | None = None
     timeout: Seconds | None = None
     history_chars: Steps | None = None
+    temperature: Temperature | None = None
+    max_tokens: Tokens | None = None
 
 
 @dataclass(frozen=True)

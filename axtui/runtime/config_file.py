@@ -9,6 +9,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 from axtui.runtime.actors.models.providers import BUILT_IN
+from axtui.runtime.ax_config import translated
 from axtui.runtime.config import Config, Settings
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
 _LATER = {"server", "telemetry", "eventlog.postgres"}
-_READ_OF_AX = ("eventlog", "sqlite", "filename")
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {
@@ -65,7 +65,7 @@ def load(
     """The configuration in force: the first file of `config_flag`, AXTUI_CONFIG, `axtui.yaml` and
     `ax.yaml` in `cwd`, and the user's configuration folder; the defaults if there is none.
 
-    Only Google AX's `eventlog.sqlite.filename` is read of an `ax.yaml`. Relative paths of the
+    An `ax.yaml` is Google AX's, and is read as such. Relative paths of the
     flags and the environment count from `cwd`, an absolute path; empty variables are unset ones.
 
     Raises ConfigError for a file that can't be used, and for a named one that is missing.
@@ -128,7 +128,7 @@ class _Document:
     def settings(self, content: bytes) -> Settings:
         root = self._compose(self._decode(content))
         if root is not None and os.path.basename(self._name) == "ax.yaml":
-            _prune(root, _READ_OF_AX)
+            root = translated(root, _known(()), self._environ, self._add)
         data = None if root is None else self._value(root, ())
         settings = Settings() if data is None else self._validate(data)
         if self._problems:
@@ -306,14 +306,6 @@ class _Document:
             expected = _EXPECTED.get(kind) or context.get("expected") or context.get("error")
             problem = f"expected {expected}" if expected else detail["msg"]
             self._add(node, f"{problem}, got {_shown(node)}")
-
-
-def _prune(node: "Node", path: tuple[str, ...]) -> None:
-    """Leave of `node` only the value at `path`."""
-    if path and node.id == "mapping":
-        node.value = [(key, child) for key, child in node.value if key.value == path[0]]
-        for _, child in node.value:
-            _prune(child, path[1:])
 
 
 def _known(at: _At) -> list[str]:

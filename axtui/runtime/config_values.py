@@ -114,6 +114,13 @@ def _dollars(value: Any) -> float:
     return dollars
 
 
+def _temperature(value: Any) -> float:
+    temperature = float(str(value))
+    if not 0 <= temperature <= 2:
+        raise ValueError
+    return temperature
+
+
 def _agent_id(value: Any) -> str:
     if not isinstance(value, str) or value.split() != [value] or not value.isprintable():
         raise ValueError
@@ -198,6 +205,7 @@ Seconds = Annotated[
 Steps = Annotated[int, _Check(f"a whole number from 1 to {MAX_STEPS}", _count(MAX_STEPS))]
 Tokens = Annotated[int, _Check(f"a whole number from 1 to {MAX_TOKENS}", _count(MAX_TOKENS))]
 Dollars = Annotated[float, _Check(f"a number above zero, at most {MAX_DOLLARS:.0f}", _dollars)]
+Temperature = Annotated[float, _Check("a number from 0 to 2", _temperature)]
 Characters = Annotated[
     int, _Check(f"a whole number from 1 to {MAX_CHARACTERS}", _count(MAX_CHARACTERS))
 ]

@@ -265,19 +265,6 @@ class TestWhatAFileMaySay:
         text = "agents:\n- id: a\n  python: m:f\n  description: ${A}\n"
         assert read(folder, text, A="x\n  timeout: 3").agents[0].description == "x\n  timeout: 3"
 
-    def test_of_ax_yaml_only_the_log_is_read(self, folder: Path) -> None:
-        text = (
-            "server: {address: '${NOT_SET}'}\nplanner: {gemini: {model: !x y}}\nagents: 5\n"
-            "eventlog: {postgres: {dsn: '${DSN}'}, sqlite: {filename: ax.db, other: 1}}\n"
-        )
-        config = read(folder, text, "ax.yaml")
-        assert config.log_path == folder / "ax.db"
-        assert config.agents == ()
-        wrong = "eventlog: {sqlite: {filename: 3}}"
-        assert problems(folder, wrong, "ax.yaml") == [
-            "ax.yaml:1:31: expected the path of a file, got the number 3"
-        ]
-
 
 class TestMistakes:
     def test_all_are_told_at_once_in_the_order_of_the_file(self, folder: Path) -> None:

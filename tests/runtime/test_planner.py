@@ -233,3 +233,12 @@ async def test_a_model_that_fails_for_good_fails_the_run(make_world: MakeWorld) 
     assert (error.code, "it is down" in error.message) == ("step", True), error
     assert len(model.requests) == 3
     assert StepFailed.__name__ not in error.message
+
+
+async def test_what_the_configuration_says_of_answers_reaches_the_model(
+    make_world: MakeWorld,
+) -> None:
+    model = Model(turns(says("Yes.")))
+    world = make_world(model.agent(), planner=Planner(temperature=0.5, max_tokens=100))
+    assert await world.run(planner, "Is it?") == "Yes."
+    assert model.requests[0]["settings"] == {"temperature": 0.5, "max_tokens": 100}

@@ -17,6 +17,7 @@ MAX_HISTORY = 1000
 # A model is shown that much of a result; the log has the whole.
 MAX_RESULT_CHARS = 40_000
 HISTORY_CHARS = 600_000
+_OF_MODEL = ("temperature", "max_tokens")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 MAX_NAME = 64
 # Faults of a model that end once somebody has waited, paid, or set a key.
@@ -35,7 +36,7 @@ class _Unfit(Exception):
 async def work(ctx: Context, system: str) -> str:
     """The model's last word on `ctx.input`. Settings are in the run's configuration: `model`,
     `system_prompt` (in place of `system`), `max_steps` (turns before a person is asked whether to
-    go on), `timeout` (seconds of one model call), `history_chars`."""
+    go on), `timeout` (seconds of one model call), `history_chars`, `temperature`, `max_tokens`."""
     settings: Json = ctx.config if isinstance(ctx.config, dict) else {}
     tools = await ctx.tools()
     offered = _named(ctx.agent_id, tools)
@@ -48,6 +49,7 @@ async def work(ctx: Context, system: str) -> str:
         settings.get("model") or "default",
         system=_told(ctx, settings.get("system_prompt") or system),
         tools=[{**tool, "name": name} for name, tool in offered.items()],
+        settings={name: settings[name] for name in _OF_MODEL if settings.get(name) is not None},
         timeout=settings.get("timeout"),
     )
     chat.messages = await _earlier(ctx)
