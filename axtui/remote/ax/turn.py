@@ -217,5 +217,6 @@ def _tell_end(state: st.State) -> None:
         by = f" by {run.cause}" if run.cause else ""
         why = f": {run.reason}" if run.reason else ""
         raise Ended("canceled", f"the run was canceled{by}{why}")
-    if run.state == "paused" and run.cause == "shutdown":
-        raise Ended("paused", "the controller shuts down; the run goes on when it is asked again")
+    if run.state == "paused" and run.cause in ("shutdown", "unreachable"):
+        why = run.reason or "the controller shuts down"
+        raise Ended("paused", f"the run is paused: {why}; Exec without input goes on with it")

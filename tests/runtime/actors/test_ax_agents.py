@@ -365,3 +365,23 @@ async def test_a_model_calls_it_and_tells_it_nothing_of_its_own(
     start = (await foreign.line())["request"]["start"]
     assert "agent_config" not in start
     assert [_words(message) for message in start["messages"]] == ["> say hello"]
+
+
+async def test_a_run_waits_for_an_agent_that_is_gone(
+    make_world: MakeWorld, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the question was open it went away; once it is back the answer reaches it."""
+    monkeypatch.setattr("axtui.runtime.actors.ax.agent.PATIENCE_SECONDS", 0.1)
+    first = await start()
+    world = make_world(first.config())
+    await world.start("far", "ask Really?")
+    await world.waiting()
+    await first.close()
+    await world.answer("approve")
+    state = await world.ended()
+    assert (state.run.state, state.run.cause) == ("paused", "unreachable")
+    assert "nobody answers" in state.run.reason
+    await start(first.address)
+    await world.resume()
+    assert await world.output() == "approved"
+    await world.check()

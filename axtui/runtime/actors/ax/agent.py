@@ -19,6 +19,7 @@ from axtui.ax import content_pb2 as axc
 from axtui.model.codec import dump_json
 from axtui.runtime.actors.ax import content
 from axtui.runtime.config import Agent
+from axtui.runtime.errors import Refused
 from axtui.runtime.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ MAX_MESSAGES = 10_000
 MAX_OUTPUT = 64 << 20
 _DELTAS = {"text_delta": "text", "thought_summary_delta": "thought"}
 # While nobody answers, nothing was sent.
-_RETRY = Retry(attempts=5, delay=0.5)
+_RETRY = Retry(attempts=3, delay=0.5)
+PATIENCE_SECONDS = 10.0
+_PAUSE_SECONDS = 0.5
 
 
 class _Answer(NamedTuple):
@@ -54,6 +57,8 @@ async def run(
     execution = _Execution(agent, journal.transcript(scope), scope, config, spoken)
     answers: list[_Answer] = []
     while True:
+        if scope.peek_key() not in journal.changes(scope.path):
+            await _wait_for(agent, journal, scope)
         connect = partial(execution.connect, context.conversation_id, scope.peek_key(), answers)
         done = await context.step(connect, name="connect", retry=_RETRY)
         if done is None or not done["asks"]:
@@ -62,6 +67,23 @@ async def run(
             _Answer(id, question, await context.approve(question, detail={"confirmation": id}))
             for id, question in done["asks"].items()
         ]
+
+
+async def _wait_for(agent: Agent, journal: Journal, scope: Scope) -> None:
+    """Wait a while for an agent that can't be reached, then pause the run that is its own. One
+    that has called it as another agent is told."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await check(agent)
+        except (ActorError, Refused) as error:
+            if loop.time() < end:
+                await asyncio.sleep(_PAUSE_SECONDS)
+            elif scope.path:
+                return None
+            else:
+                journal.pause(error)
 
 
 async def check(agent: Agent) -> None:

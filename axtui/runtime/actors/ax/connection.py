@@ -13,22 +13,13 @@ import grpc.aio
 from axtui import rpc
 from axtui.agent import ActorError
 from axtui.ax import ax_pb2 as ax
+from axtui.runtime.actors.served_agents import channel as channel_to
 from axtui.runtime.config import Agent
 from axtui.runtime.errors import Refused
 
 CONNECT_SECONDS = 10.0
 # What an agent has to end in once it was told to cancel; a run waits no longer for its own.
 CANCEL_SECONDS = 0.2
-MAX_MESSAGE = 64 << 20
-_OPTIONS: Sequence[tuple[str, Any]] = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
-    ("grpc.max_send_message_length", MAX_MESSAGE),
-    # An agent that is gone without a word is noticed.
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.enable_retries", 0),
-    ("grpc.use_local_subchannel_pool", 1),
-)
 _SERVICES = ax.DESCRIPTOR.services_by_name
 # An agent that answers so has refused or failed. Whatever else cuts a stream leaves it open how far
 # it came.
@@ -98,7 +89,11 @@ async def outputs(
 @asynccontextmanager
 async def _connected(agent: Agent) -> AsyncIterator[grpc.aio.Channel]:
     """A channel over which something can be sent; until then nothing was. Raises ActorError."""
-    async with grpc.aio.insecure_channel(agent.address, options=_OPTIONS) as channel:
+    try:
+        opened = channel_to(agent.address, agent.tls)
+    except OSError as error:
+        raise ActorError("unreachable", f"{error.filename}: {error.strerror}") from None
+    async with opened as channel:
         with suppress(TimeoutError):
             async with asyncio.timeout(CONNECT_SECONDS):
                 state = channel.get_state(try_to_connect=True)
