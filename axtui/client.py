@@ -137,9 +137,14 @@ class Client(Protocol):
 
 
 def connect(config: Config, server: str = "") -> Client:
-    """The client of a server, or else of the data directory. Raises Refused if that can't be."""
+    """The client of a server, one of Google AX at `ax://HOST:PORT`, or else of the data directory.
+    Raises Refused if that can't be."""
     if not server:
         return LocalClient(config, _serve)
+    if server.startswith("ax://"):
+        from axtui.remote.ax.client import AxClient
+
+        return AxClient(server.removeprefix("ax://"))
     from axtui.remote.client import RemoteClient
     from axtui.remote.dialing import Elsewhere
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -27,6 +27,7 @@ from axtui.v1 import state_pb2 as st
 # Between two steps of agents that work side by side a run seems to wait for a moment.
 _SETTLE_SECONDS = 0.1
 T = TypeVar("T")
+_doing: set[asyncio.Task[Any]] = set()
 
 
 class Asked(Protocol):
@@ -80,8 +81,18 @@ async def turn(client: LocalClient, asked: Asked) -> AsyncGenerator[Seen, None]:
     _tell_end(view.state)
 
 
-async def _unharmed(doing: Awaitable[T]) -> T:
-    return await asyncio.shield(asyncio.ensure_future(doing))
+async def _unharmed(doing: Coroutine[Any, Any, T]) -> T:
+    task = asyncio.create_task(doing)
+    _doing.add(task)
+    task.add_done_callback(_done)
+    return await asyncio.shield(task)
+
+
+def _done(task: asyncio.Task[Any]) -> None:
+    _doing.discard(task)
+    if not task.cancelled():
+        # Who asked may be gone, and then nobody else looks at it.
+        task.exception()
 
 
 async def _text(client: LocalClient, data: pb.Data) -> str:

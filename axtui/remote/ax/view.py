@@ -107,39 +107,37 @@ class View:
                 if answer.id in self.state.questions and answer.id not in self._answered:
                     question = self.state.questions[answer.id]
                     yield "user", answered(question, answer.choice, answer.text)
-            case "step.started" if event.step_started.attempt <= 1:
+            case _ if (call := self._of_step(event)) is not None:
+                yield "assistant", call
+
+    def _of_step(self, event: pb.Event) -> axc.Content | None:
+        """A call of a tool or an agent, or what became of it."""
+        match event.kind:
+            case "step.started":
                 started = event.step_started
-                if _is_call(started.type, started.name):
-                    arguments = _value(started.arguments)
-                    if started.type == "agent" and isinstance(arguments, dict):
-                        arguments = {"input": arguments.get("input")}
-                    yield (
-                        "assistant",
-                        content.tool_call(self._id(started.key), started.name, _object(arguments)),
-                    )
+                if started.attempt > 1 or not _is_call(started.type, started.name):
+                    return None
+                arguments = _value(started.arguments)
+                if started.type == "agent" and isinstance(arguments, dict):
+                    # How it is set up is nothing for a reader.
+                    arguments = {"input": arguments.get("input")}
+                return content.tool_call(self._id(started.key), started.name, _object(arguments))
             case "step.completed":
                 completed = event.step_completed
                 result = {"skipped": True} if completed.skipped else _value(completed.result)
-                if (step := self._call(completed.key)) is not None:
-                    yield (
-                        "assistant",
-                        content.tool_result(self._id(step.key), step.name, _object(result)),
-                    )
+                return self._result(completed.key, _object(result))
             case "step.failed" if event.step_failed.next == "end":
                 failed = event.step_failed
-                if (step := self._call(failed.key)) is not None:
-                    yield (
-                        "assistant",
-                        content.tool_result(
-                            self._id(step.key), step.name, {"error": failed.error.message}
-                        ),
-                    )
+                return self._result(failed.key, {"error": failed.error.message})
+        return None
 
-    def _call(self, key: str) -> st.Step | None:
+    def _result(self, key: str, response: dict[str, Any]) -> axc.Content | None:
         if key not in self.state.open_steps:
             return None
         step = self.state.open_steps[key]
-        return step if _is_call(step.type, step.name) else None
+        if not _is_call(step.type, step.name):
+            return None
+        return content.tool_result(self._id(key), step.name, response)
 
     def _id(self, key: str) -> str:
         return f"{self.state.run.exec_id}/{key}"

@@ -127,10 +127,13 @@ def contents(responses: list[dict[str, Any]], kind: str) -> list[Any]:
 class Served:
     """A data directory that is served. `ax` talks to it, `client` is on this side."""
 
-    def __init__(self, folder: Path, client: LocalClient, server: Server, ax: AxClient):
+    def __init__(
+        self, folder: Path, client: LocalClient, server: Server, address: str, ax: AxClient
+    ) -> None:
         self.folder = folder
         self.client = client
         self.server = server
+        self.address = address
         self.ax = ax
 
     def workspace(self, conversation: str = "c") -> Path:
@@ -185,26 +188,19 @@ async def started(*arguments: str) -> asyncio.subprocess.Process:
 @pytest.fixture
 async def serving(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     """Serves a data directory; what is served is closed at the end."""
-    open_ones: list[Served] = []
-    closed: list[Served] = []
-
-    async def close(served: Served) -> None:
-        closed.append(served)
-        await served.ax.close()
-        await served.server.stop()
-        await served.client.close()
+    found: list[Served] = []
 
     async def start(*more: Agent, **settings: Any) -> Served:
         server, client, address = await listening(configured(tmp_path, *more, **settings))
         process = await started("tests.ax.client", address)
-        open_ones.append(Served(tmp_path, client, server, AxClient(process)))
-        return open_ones[-1]
+        found.append(Served(tmp_path, client, server, address, AxClient(process)))
+        return found[-1]
 
-    start.close = close  # type: ignore[attr-defined]
     yield start
-    for served in open_ones:
-        if served not in closed:
-            await close(served)
+    for served in found:
+        await served.ax.close()
+        await served.server.stop()
+        await served.client.close()
 
 
 @pytest.fixture

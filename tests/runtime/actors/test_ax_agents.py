@@ -378,8 +378,9 @@ async def test_a_run_waits_for_an_agent_that_is_gone(
     await world.waiting()
     await first.close()
     await world.answer("approve")
-    state = await world.ended()
-    assert (state.run.state, state.run.cause) == ("paused", "unreachable")
+    state = await world.until(lambda state: state.run.state == "paused")
+    assert state.run.cause == "unreachable"
+    await world.ended()
     assert "nobody answers" in state.run.reason
     await start(first.address)
     await world.resume()
