@@ -59,7 +59,6 @@ def load_registry(config: Config) -> Registry:
 
 def loaded(entry: AgentConfig) -> Agent:
     """The agent of an entry of the configuration. Raises Refused if it is broken."""
-    check_spoken(entry)
     try:
         found = load_agent(entry.python)
     except NotLoaded as error:
@@ -67,17 +66,6 @@ def loaded(entry: AgentConfig) -> Agent:
     description = entry.description or found.description
     timeout = entry.timeout if entry.timeout is not None else found.timeout
     return replace(found, id=entry.id, description=description, timeout=timeout)
-
-
-def check_spoken(entry: AgentConfig) -> None:
-    """Raises Refused for an agent that can't be called from here."""
-    if entry.protocol != "axtui":
-        raise Refused(
-            "usage",
-            f"agent {entry.id!r} can't be called: this version of axtui doesn't speak "
-            f"{entry.protocol} with agents",
-            "serve it with `axtui.agent`",
-        )
 
 
 def not_loaded(entry: AgentConfig, why: str) -> Refused:

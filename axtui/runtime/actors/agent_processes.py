@@ -30,7 +30,7 @@ from axtui.runtime.actors.wire import Fault, Handler, Peer, Progress
 from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.config_values import MAX_SECONDS
 from axtui.runtime.eventlog.base import LogError
-from axtui.runtime.registry import Registered, check_spoken, not_loaded
+from axtui.runtime.registry import Registered, not_loaded
 
 if TYPE_CHECKING:
     from axtui.runtime.journal import Journal
@@ -115,7 +115,6 @@ class AgentProcesses:
 
             await ax_agent.check(agent)
             return agent
-        check_spoken(agent)
         home = self._home(agent)
         try:
             info = await self._ready(home)
@@ -143,7 +142,6 @@ class AgentProcesses:
         state: str,
     ) -> tuple[Any, str]:
         """What the agent returns, and its private state then. Raises what it raises."""
-        check_spoken(agent)
         home = self._home(agent)
         params = {
             "version": VERSION,

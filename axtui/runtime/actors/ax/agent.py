@@ -83,7 +83,9 @@ async def _wait_for(agent: Agent, journal: Journal, scope: Scope) -> None:
             elif scope.path:
                 return None
             else:
-                journal.pause(error)
+                journal.pause(ActorError("unreachable", str(error)))
+                # The driver has been told, and cancels us.
+                await loop.create_future()
 
 
 async def check(agent: Agent) -> None:
