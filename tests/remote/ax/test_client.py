@@ -48,6 +48,18 @@ async def test_a_run_there_is_followed_like_one_here(served: Served) -> None:
     assert seen == (0, "Conversation: c\nseq=6\n", "")
 
 
+async def test_13_exec_is_one_run_and_told_as_json_where_that_is_wanted(served: Served) -> None:
+    """Nothing is asked of a program, not even by a run that has a question."""
+    start = ("exec", "--output", "json", "--conversation", "c", "--agent", "asker", "--input", "it")
+    code, out, err = await axtui(served, *start)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (3, "")
+    assert [line["kind"] for line in lines] == [
+        *("run.started", "approval.requested", "result"),
+    ]
+    assert lines[-1]["state"] == "waiting"
+
+
 async def test_how_it_ends_is_the_exit_status(served: Served) -> None:
     start = ("exec", "--output", "json", "--conversation", "c")
     code, out, _ = await axtui(served, *start, "--agent", "failer", "--input", "x")
