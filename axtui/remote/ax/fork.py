@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from axtui.local import LocalClient
 from axtui.model.events import TERMINAL_KINDS
+from axtui.remote.ax.reader import Reader
 from axtui.remote.ax.view import OutOfRange, View
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import UnknownConversation
-from axtui.v1 import event_pb2 as pb
 
 
 async def fork_point(client: LocalClient, source: str, wanted: int) -> int | None:
@@ -25,7 +25,7 @@ async def fork_point(client: LocalClient, source: str, wanted: int) -> int | Non
         raise OutOfRange(f"src_seq {wanted} is beyond the log, whose last event is {listed.seq}")
     if not wanted:
         return None
-    view = View(await client.state(source, wanted), _unread)
+    view = View(await client.state(source, wanted), Reader(client, source, listed.seq))
     while page := await client.read(source, after=view.state.seq):
         for record in page:
             if await view.take(record.event()):
@@ -33,8 +33,3 @@ async def fork_point(client: LocalClient, source: str, wanted: int) -> int | Non
             if record.kind in TERMINAL_KINDS:
                 return record.seq
     return wanted
-
-
-async def _unread(data: pb.Data) -> str:
-    """What is said doesn't matter here, only that something is."""
-    return ""

@@ -14,6 +14,7 @@ from axtui.model.events import Record
 from axtui.model.fold import TERMINAL, is_open, status
 from axtui.model.summary import Listed
 from axtui.remote.ax import questions
+from axtui.remote.ax.reader import Reader
 from axtui.remote.ax.view import OutOfRange, Seen, View
 from axtui.remote.service import workspace
 from axtui.runtime.acting import check_new_id
@@ -21,7 +22,6 @@ from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import UnknownConversation
 from axtui.runtime.journal import Delta
-from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
 # Between two steps of agents that work side by side a run seems to wait for a moment.
@@ -69,7 +69,7 @@ async def turn(client: LocalClient, asked: Asked) -> AsyncGenerator[Seen, None]:
     # Cut short in the middle, it could leave a run that is accepted and that nobody drives.
     begun = await _unharmed(_begin(client, asked))
     state = await client.state(known, begun.after) if begun.after else st.State()
-    view = View(state, lambda data: _text(client, data), begun.own, begun.answered)
+    view = View(state, Reader(client, known, begun.head), begun.own, begun.answered)
     if not asked.inputs and not asked.last_seq:
         for seen in view.open_questions():
             yield seen
@@ -93,12 +93,6 @@ def _done(task: asyncio.Task[Any]) -> None:
     if not task.cancelled():
         # Who asked may be gone, and then nobody else looks at it.
         task.exception()
-
-
-async def _text(client: LocalClient, data: pb.Data) -> str:
-    if data.HasField("blob"):
-        return (await client.blob(data.blob.digest)).decode(errors="replace")
-    return data.text
 
 
 async def _begin(client: LocalClient, asked: Asked) -> _Begun:

@@ -7,7 +7,7 @@ is nobody's but its agent's.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Any, NamedTuple
 
 from axtui.ax import ax_pb2 as ax
@@ -16,6 +16,7 @@ from axtui.model.codec import load_json
 from axtui.model.events import text_of
 from axtui.model.fold import apply
 from axtui.remote.ax.questions import answered, asked, in_order
+from axtui.remote.ax.reader import Reader
 from axtui.runtime.actors.ax import content
 from axtui.runtime.journal import Delta
 from axtui.v1 import event_pb2 as pb
@@ -50,12 +51,12 @@ class View:
     def __init__(
         self,
         state: st.State,
-        fetch: Callable[[pb.Data], Awaitable[str]],
+        reader: Reader,
         own: int = 0,
         answered: Collection[str] = (),
     ) -> None:
         self.state = state
-        self._fetch = fetch
+        self._reader = reader
         self._own = own
         self._answered = answered
         # Known once the next event is whether a rule has answered it.
@@ -98,10 +99,14 @@ class View:
 
     async def _said(self, event: pb.Event) -> AsyncIterator[tuple[str, axc.Content]]:
         match event.kind:
-            case "message" if event.seq != self._own and not event.message.internal_only:
-                for part in event.message.content:
-                    for piece in _pieces(await content.to_ax(part, self._fetch)):
-                        yield event.message.role, piece
+            case "message":
+                said = event.message
+                hidden = said.internal_only or event.seq == self._own
+                if hidden or await self._reader.is_superseded(event):
+                    return
+                for part in said.content:
+                    for piece in _pieces(await content.to_ax(part, self._reader.text)):
+                        yield said.role, piece
             case "approval.answered" if not event.approval_answered.rule:
                 answer = event.approval_answered
                 if answer.id in self.state.questions and answer.id not in self._answered:

@@ -63,3 +63,12 @@ async def test_16_an_agent_keeps_what_is_private(between: Served) -> None:
     responses += await between.ax.exec("c", "say on", last_seq=1).rest()
     assert "session" not in str(responses)
     assert texts(responses)[-1] == "on"
+
+
+async def test_what_a_later_attempt_supersedes_is_not_told_again(between: Served) -> None:
+    first = await between.ax.exec("c", "once one two", agent_id="far").rest()
+    assert texts(first)[0] == "one"
+    assert texts(await between.ax.exec("c", "retry").rest()) == ["one", "two"]
+    again = texts(await between.ax.exec("c", last_seq=1).rest())
+    assert again[0] == "> once one two"
+    assert again[2:] == ["> retry", "one", "two"]
