@@ -17,6 +17,7 @@ from axtui.runtime.config import (
     ModelProvider,
     Models,
     OAuth,
+    Tls,
     ToolServer,
 )
 from axtui.runtime.config_file import MAX_BYTES, ConfigError, load
@@ -212,6 +213,11 @@ class TestWhatAFileMaySay:
             Agent("b", command=("node", "main.js")),
         )
 
+    def test_certificates_are_named_from_the_folder_of_the_file(self, folder: Path) -> None:
+        text = "agents: [{id: a, address: 'a:1', tls: {ca: ca.pem, cert: /c.pem, key: ~/k.pem}}]"
+        (agent,) = read(folder, text).known_agents
+        assert agent.tls == Tls(f"{folder}/ca.pem", "/c.pem", f"{Path.home()}/k.pem")
+
     @pytest.mark.parametrize(
         ("written", "meant"),
         [("axtui", "axtui"), ("ax", "ax"), ("axp", "ax"), ("ax-harness", "ax-harness")],
@@ -384,6 +390,8 @@ class TestMistakes:
             "  - {id: later, address: 'a:1', protocol: a2a}\n"
             "  - {id: ax, command: [serve], protocol: axp}\n"
             "  - {id: inline, address: 'a:1', isolation: inline}\n"
+            "  - {id: half, address: 'a:1', tls: {cert: a}}\n"
+            "  - {id: local, command: [serve], tls: {}}\n"
         )
         one = "expected one of 'python', 'command' and 'address', got a mapping"
         address = "the address of a server: 'host:port', '[IPv6]:port' or 'unix:PATH'"
@@ -401,6 +409,8 @@ class TestMistakes:
             f"axtui.yaml:11:43: expected {protocol}, got the text 'a2a'",
             "axtui.yaml:12:5: expected 'protocol: ax' only beside 'address', got a mapping",
             "axtui.yaml:13:5: expected 'isolation: inline' only beside 'python', got a mapping",
+            "axtui.yaml:14:37: expected 'cert' and 'key' together, got a mapping",
+            "axtui.yaml:15:5: expected 'tls' only beside 'address', got a mapping",
         ]
 
     def test_of_tools_all_at_once(self, folder: Path) -> None:

@@ -155,8 +155,9 @@ class ServedAgent:
         if peer in self._open and peer.waits:
             self._why = self._redact(peer.gone)
             self._is_lost = True
-            self._info = None
-            if not self._actor:
+            if self._info is not None:
+                # The other calls that are under way there are lost by the same.
+                self._info = None
                 self._losses.add()
             self._on_gone(peer)
 

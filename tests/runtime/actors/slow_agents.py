@@ -19,6 +19,12 @@ async def _until_told() -> int:
 
 
 @agent
+async def calls_many(ctx: Context) -> int:
+    """Calls the other six times at once."""
+    return len(await asyncio.gather(*(ctx.agent("slow", config="readonly") for _ in range(6))))
+
+
+@agent
 async def slow(ctx: Context) -> list[str | int]:
     """Config: the effect of its second step, which at its first attempt waits for a file."""
     one = await ctx.step(work, "one")

@@ -22,7 +22,7 @@ from axtui.runtime.config import Tls
 from axtui.runtime.errors import Refused
 from axtui.v1 import agent_pb2 as pb
 from axtui.v1 import state_pb2 as st
-from tests.runtime.actors import agents_for_tests, unruly_agents
+from tests.runtime.actors import agents_for_tests, slow_agents, unruly_agents
 from tests.runtime.actors.agent_servers import SERVICE, Agent, AgentProcess, at
 from tests.runtime.conftest import ID, Calls, MakeWorld, World
 
@@ -182,6 +182,19 @@ async def test_or_pauses_the_run_once_it_has_done_something(
     await world.resume(on_interrupted="retry")
     assert await world.output() == ["parent's", ["one", 2]]
     assert keys(world) == ["1", "2/1", "2/2", "2/2"]
+    await world.check()
+
+
+async def test_a_crash_is_one_however_many_calls_it_hits(
+    make_world: MakeWorld, server: AgentProcess
+) -> None:
+    world = make_world(slow_agents.calls_many, AgentConfig("slow", address=server.address))
+    await world.start("calls_many")
+    for number in range(1, 7):
+        await step(world, f"~{number}/1/2")
+    server.end()
+    server.start()
+    assert await world.output() == 6
     await world.check()
 
 
