@@ -6,8 +6,10 @@ from typing import Any
 
 from axtui.agent import Chat, Context
 from axtui.model.codec import dump_json
+from axtui.runtime.agents.results import kinds, without_media
 
 _KEPT = 0.25
+_MEDIUM_CHARS = 6_000
 _SUM_UP = """\
 Sum up the conversation so far for whoever goes on with it and won't see it: the task, what was
 found out, decided and done (with names, paths and numbers), what failed and why, what is left to
@@ -19,7 +21,7 @@ async def compacted(ctx: Context, chat: Chat, limit: int) -> list[dict[str, Any]
 
     What was left out is named in the transcript, and is in the log as before.
     """
-    sizes = [len(dump_json(message)) for message in chat.messages]
+    sizes = [_size(message) for message in chat.messages]
     if sum(sizes) <= limit:
         return chat.messages
     first = _first_kept(chat.messages, sizes, int(limit * _KEPT))
@@ -27,7 +29,7 @@ async def compacted(ctx: Context, chat: Chat, limit: int) -> list[dict[str, Any]
         return chat.messages
     older = chat.messages[:first]
     asked = Chat(ctx, chat.model, system=_SUM_UP)
-    text = "\n\n".join(f"{message['role']}: {dump_json(message['content'])}" for message in older)
+    text = "\n\n".join(_told(message) for message in older)
     if (left_out := len(text) - limit) > 0:
         text = f"[… {left_out:,} characters left out …]\n{text[-limit:]}"
     reply = await asked.send({"role": "user", "content": [{"text": text}]})
@@ -38,6 +40,17 @@ async def compacted(ctx: Context, chat: Chat, limit: int) -> list[dict[str, Any]
     )
     said = f"Summary of the {first} messages before this one:\n{summary}"
     return [{"role": "user", "content": [{"text": said}]}, *chat.messages[first:]]
+
+
+def _told(message: dict[str, Any]) -> str:
+    return f"{message['role']}: {dump_json(without_media(message, kinds([message]))['content'])}"
+
+
+def _size(message: dict[str, Any]) -> int:
+    """A message in characters. A medium costs a model what so many characters would, about; but
+    the larger ones count for more, since a provider takes only so much in a request."""
+    media = [part["media"]["data"] for part in message["content"] if "media" in part]
+    return len(_told(message)) + sum(max(_MEDIUM_CHARS, len(data) // 25) for data in media)
 
 
 def _first_kept(messages: list[dict[str, Any]], sizes: list[int], room: int) -> int:

@@ -4,18 +4,16 @@ until it calls no more."""
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from axtui.agent import Chat, Context, StepFailed
 from axtui.runtime.agents.compaction import compacted
+from axtui.runtime.agents.results import kinds, told, without_media
 
 MAX_TURNS = 200
 MAX_HISTORY = 1000
-# A model is shown that much of a result; the log has the whole.
-MAX_RESULT_CHARS = 40_000
 HISTORY_CHARS = 600_000
 _OF_MODEL = ("temperature", "max_tokens")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
@@ -72,17 +70,29 @@ async def work(ctx: Context, system: str) -> str:
             if not await ctx.approve(f"It took {allowed} turns so far. Let it go on?"):
                 return f"Stopped after {allowed} turns."
             turns = allowed
-        results = await asyncio.gather(*(_done(ctx, offered, call) for call in calls))
-        news = _message("tool", *results)
+        outcomes = await asyncio.gather(*(_done(ctx, offered, call) for call in calls))
+        news = _message("tool", *told(outcomes))
 
 
 async def _asked(ctx: Context, chat: Chat, news: Json) -> Json:
     """The model's answer. Where it can't be had for a reason that may go away, even after the
-    step's own attempts, a person is asked whether to go on trying: the work so far is worth it."""
+    step's own attempts, a person is asked whether to go on trying: the work so far is worth it.
+
+    Not every model takes every kind of media, and it is known only once one has refused. Then it
+    goes on without: at first without those other than images, which fewer models take.
+    """
     while True:
         try:
             return await chat.send(news)
         except StepFailed as failed:
+            shown = kinds([*chat.messages, news])
+            if failed.code == "invalid" and shown:
+                refused = shown - {"image"} or shown
+                chat.messages = [without_media(message, refused) for message in chat.messages]
+                news = without_media(news, refused)
+                what = " or ".join(sorted(refused))
+                await ctx.emit(f"It goes on without {what}: {failed.message}", thought=True)
+                continue
             if failed.code not in _PASSING:
                 raise
             question = f"No model answers: {failed.message}. Try again?"
@@ -115,16 +125,15 @@ async def _think_aloud(ctx: Context, content: Sequence[Json]) -> None:
         await ctx.emit(thoughts, thought=True)
 
 
-async def _done(ctx: Context, offered: Mapping[str, Json], call: Json) -> Json:
-    """Do what the model asked for. Whatever goes wrong, it's told, and can do better."""
+async def _done(ctx: Context, offered: Mapping[str, Json], call: Json) -> tuple[Json, Any, bool]:
+    """Do what the model asked for: the call, what came of it, and whether that is an error.
+    Whatever goes wrong, the model is told, and can do better."""
     try:
-        content, error = await _act(ctx, offered, call), False
+        return call, await _act(ctx, offered, call), False
     except StepFailed as failed:
-        content, error = failed.message, True
+        return call, failed.message, True
     except _Unfit as unfit:
-        content, error = str(unfit), True
-    result = {"id": call["id"], "name": call["name"], "content": content, "error": error}
-    return {"tool_result": result}
+        return call, str(unfit), True
 
 
 async def _act(ctx: Context, offered: Mapping[str, Json], call: Json) -> Any:
@@ -143,21 +152,7 @@ async def _act(ctx: Context, offered: Mapping[str, Json], call: Json) -> Any:
     value = await ctx.act(tool["name"], call["arguments"])
     if value is None:
         return "It was interrupted and skipped: nobody knows whether it took effect."
-    return _shown(value)
-
-
-def _shown(value: Any) -> Any:
-    """A result as the model gets it: in full, unless it is too long."""
-    if isinstance(value, dict) and isinstance(value.get("content"), list):
-        texts = [part.get("text") for part in value["content"]]
-        if all(isinstance(text, str) for text in texts):
-            value = "\n".join(texts)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if len(text) <= MAX_RESULT_CHARS:
-        return value
-    half = MAX_RESULT_CHARS // 2
-    left_out = len(text) - 2 * half
-    return f"{text[:half]}\n[… {left_out:,} characters left out …]\n{text[-half:]}"
+    return value
 
 
 def _message(role: str, *parts: Json) -> Json:
