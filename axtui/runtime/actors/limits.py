@@ -1,4 +1,4 @@
-"""The shell script in front of each command: its limits, and its end if the controller ends."""
+"""What is in front of each command: its limits, and its end if the controller ends."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ import os
 import re
 from collections.abc import Iterator
 
+from axtui.runtime.actors import shim
 from axtui.runtime.config import Limits
 
 MAX_OPEN_FILES = 4096
 # What `ulimit -f` counts in.
 _BLOCK = 512
 
-# Standard input is a pipe that the controller holds open. When that closes, a process which has
-# left the command's family, so that no `wait` there sees it, ends all.
-_SCRIPT = """\
+# In a sandbox a process which has left the command's family, so that no `wait` there sees it,
+# watches standard input, a pipe that the controller holds open, and ends all when that closes.
+_WATCH = """\
 exec 3<&0 </dev/null
-((trap '' HUP INT TERM; read -r _ <&3; kill -s KILL -- {all}) >/dev/null 2>&1 &)
+((trap '' HUP INT TERM; read -r _ <&3; kill -s KILL -- -1) >/dev/null 2>&1 &)
 exec 3<&-
-{limits}
-exec /bin/sh -c "$1"
 """
+# How long a command has to end by itself when it is asked to.
+_GRACE_SECONDS = 0.2
 
 
 def guarded(command: str, limits: Limits, *, sandboxed: bool) -> list[str]:
     """How a command is called so that it keeps to `limits`, and dies with who holds its standard
-    input: in a sandbox with all that is in it, else with its process group."""
-    script = _SCRIPT.format(
-        all="-1" if sandboxed else "0", limits="\n".join(_ulimits(limits, sandboxed))
-    )
-    return ["/bin/sh", "-c", script, "sh", command]
+    input, with all that it has started."""
+    lines = [_WATCH if sandboxed else "exec </dev/null", *_ulimits(limits, sandboxed)]
+    script = "\n".join([*lines, 'exec /bin/sh -c "$1"'])
+    program = ["/bin/sh", "-c", script, "sh", command]
+    return program if sandboxed else shim.command(program, grace=_GRACE_SECONDS)
 
 
 def counts_processes() -> bool:

@@ -17,8 +17,6 @@ from axtui.runtime.actors.sandbox import NoSandbox, Sandbox, View
 # How long a sandbox may take to come about, and what was killed to go.
 START_SECONDS = 30.0
 END_SECONDS = 30.0
-# Without a sandbox, how long a command has to end by itself when it is asked to.
-TERM_SECONDS = 0.2
 # Who escaped without a sandbox may hold the pipe open; whoever says nothing so long is left.
 SILENT_SECONDS = 0.2
 
@@ -193,33 +191,31 @@ class Running:
         return -1
 
     async def _before_the_end(self) -> None:
-        """Let a command end by itself, if it can hear that; let a sandbox begin: bubblewrap's first
-        process would wait for ever if its second were killed before."""
+        """Let the guard end a command that is in no sandbox; let a sandbox begin: bubblewrap's
+        first process would wait for ever if its second were killed before."""
         if self._sandboxed:
             await asyncio.wait({self._first}, timeout=START_SECONDS)
         else:
             self._signal(signal.SIGTERM)
-            await self.wait(TERM_SECONDS)
+            await self.wait(END_SECONDS)
 
     def _kill(self) -> None:
         if self._group is not None:
             self._group.kill()
-        self._signal(signal.SIGKILL)
+        if self._sandboxed:
+            self._signal(signal.SIGKILL)
         if self._pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         if self._guard >= 0:
-            # Whoever watches this in there ends all the rest at once.
+            # Whoever watches this ends all the rest at once.
             os.close(self._guard)
             self._guard = -1
 
     def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            if not self._sandboxed:
-                # The one who watches is in the group too, so that nobody else's has its number.
-                os.killpg(self._process.pid, number)
-            elif not self._exit.done():
-                # The process's own method would take its exit status away from asyncio.
+        if not self._exit.done():
+            # The process's own method would take its exit status away from asyncio.
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
 
     async def _all_said(self) -> None:
