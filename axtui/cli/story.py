@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from axtui.cli.control import attach_command, quoted, resume_command
 from axtui.cli.words import took, used
 from axtui.model.codec import dump_json, load_json
+from axtui.model.commands import command_of
 from axtui.model.events import text_of
 from axtui.model.fold import status
 from axtui.v1 import event_pb2 as pb
@@ -150,10 +152,7 @@ class Line(NamedTuple):
 
 def about(question: st.Question) -> list[Line]:
     """All that is asked about, as far as the question itself doesn't say it."""
-    lines = []
-    detail = text_of(question.detail)
-    if detail not in ("", "null", "[]", "{}") and detail not in question.question:
-        lines += [Line(text) for text in _spelled_out(detail)]
+    lines = [Line(text) for text in _details(question)]
     lines += [Line(text, _DIFF.get(text[:1], "")) for text in text_of(question.diff).splitlines()]
     if question.detail.HasField("blob") or question.diff.HasField("blob"):
         lines.append(Line("… `axtui show` has the whole of it"))
@@ -162,15 +161,23 @@ def about(question: st.Question) -> list[Line]:
     return lines
 
 
-def _spelled_out(detail: str) -> list[str]:
-    """JSON values as a person reads them best: a line each, and texts as they are."""
+def _details(question: st.Question) -> list[str]:
+    detail = text_of(question.detail)
+    if command := command_of(question.subject.partition("(")[0], detail):
+        lines = [] if command.short and command.short in question.question else command.lines()
+        return lines + _spelled_out(command.options)
+    if detail in ("", "null", "[]", "{}") or detail in question.question:
+        return []
     try:
         values = load_json(detail)
     except ValueError:
         # Only the beginning of what is kept elsewhere.
         return detail.splitlines()
-    if not isinstance(values, dict):
-        return [detail]
+    return _spelled_out(values) if isinstance(values, dict) else [detail]
+
+
+def _spelled_out(values: Mapping[str, Any]) -> list[str]:
+    """JSON values as a person reads them best: a line each, and texts as they are."""
     lines = []
     for name, value in values.items():
         first, *rest = (value if isinstance(value, str) else dump_json(value)).splitlines() or [""]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from axtui.agent import Request
+from axtui.model.commands import command_of
 from axtui.runtime import policy
 from axtui.runtime.history import ABANDONED, Entry
 from axtui.runtime.recorder import Recorder
@@ -82,7 +83,7 @@ class Questions:
             asked = entry.question is not None and entry.question.type == "permission"
             if not asked and verdict.choice == "allow":
                 return None
-            text = f"May {request.scope.actor} run the {request.type} {_about(request)}?"
+            text = f"May {request.scope.actor} run {_wanted(request)}"
             choices = ("approve", "deny")
             event = await self.put(
                 request, entry.question, "permission", text, choices, verdict.rule
@@ -196,8 +197,20 @@ def _used_up(run: st.Run) -> tuple[str, str] | None:
     return None
 
 
+def _wanted(request: Request) -> str:
+    """What may be run, to the end of the question."""
+    command = command_of(request.name, request.arguments)
+    if command is None:
+        return f"the {request.type} {_about(request)}?"
+    if command.short:
+        return f"this command? {command.short}"
+    return f"this command of {command.size}?"
+
+
 def _about(request: Request) -> str:
     """What is asked about in a few words; the whole of it is the question's detail."""
+    if command := command_of(request.name, request.arguments):
+        return f"{request.name}: {command.short or command.size}"
     said = request.arguments
     short = said if len(said) <= _ABOUT_CHARS else said[:_ABOUT_CHARS] + "…"
     return f"{request.name} {short}" if said not in ("[]", "{}", "null") else request.name

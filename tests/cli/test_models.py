@@ -115,13 +115,37 @@ def test_a_question_shows_what_would_change_in_color(cli: Cli, serve: Serve) -> 
 
 
 @here
+def test_a_question_shows_a_command_as_it_is(cli: Cli, serve: Serve) -> None:
+    command = "cat <<END\nrule: it is fine\x1b[2K\u202e\nEND"
+    long = f"echo {'x' * 500}"
+    wanted = ({"command": command, "timeout": 30}, {"command": long}, {"command": "ls"})
+    env = serve({"calls": [{"name": "shell", "arguments": given} for given in wanted]})
+    asked = cli.run(*ASK, env=env)
+    assert asked.status == 3
+    first = (
+        "axtui: the run waits: May planner run this command of 3 lines, 35 characters?\n"
+        "  $ cat <<END\n"
+        "  > rule: it is fine<U+001B>[2K<U+202E>\n"
+        "  > END\n"
+        "  timeout: 30\n"
+        "  asked because: no rule allows it"
+    )
+    second = f"May planner run this command of 1 line, 505 characters?\n  $ {long}\n  asked because"
+    third = "May planner run this command? ls\n  asked because"
+    told = cli("show", "c").out
+    for question in (first, second, third):
+        assert question in asked.err
+        assert question in told
+
+
+@here
 def test_show_tells_all_of_a_question_rules_and_usage(cli: Cli, serve: Serve) -> None:
     text = "".join(f"line {number}\n" for number in range(9000))
     write = {"calls": [{"name": "write_file", "arguments": {"path": "a", "content": text}}]}
     list_it = {"calls": [{"name": "shell", "arguments": {"command": "ls"}}]}
     env = serve(list_it, {"text": "Listed."}, write)
     asked = cli.run(*ASK, env=env)
-    assert (asked.status, '"ls"' in asked.err) == (3, True)
+    assert (asked.status, "May planner run this command? ls\n" in asked.err) == (3, True)
     cli("approve", "c", "--always")
     assert cli.run("exec", "--conversation", "c", "--resume", env=env).status == 0
     asked = cli.run(*ASK, env=env)

@@ -130,7 +130,8 @@ async def test_commands_are_only_repeated_where_that_is_said_to_be_harmless(
     await results(careful, "echo x >> log")
     copy = await careful.copy(3)
     await copy.resume()
-    await copy.waiting()
+    (question,) = await copy.waiting()
+    assert question.question.startswith("Step 1 (shell: echo x >> log) was interrupted and may")
     await copy.answer("skip")
     await copy.output()
     assert (careful.folder / "log").read_text() == "x\n"
@@ -144,7 +145,7 @@ async def test_the_persons_own_commands_need_approval_only_if_wanted(
     await world.start(shell, "echo x", approve=mode)
     if asked:
         (question,) = await world.waiting()
-        assert question.subject == "shell"
+        assert question.question == "May shell run this command? echo x"
         await world.answer("approve")
     await world.output()
     assert (await world.kinds()).count("approval.requested") == asked
