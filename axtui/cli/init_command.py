@@ -21,11 +21,12 @@ _CONFIG = """\
 #models:
 #  default: anthropic:claude-sonnet-5-5
 #  # Other servers: openai stands for all that offer chat completions, such as vLLM or llama.cpp.
+#  # A model in a file needs none: local:PATH.gguf, with `pip install 'axtui[local]'`.
 #  providers:
-#    local:
+#    vllm:
 #      kind: openai                # or anthropic, gemini
 #      base_url: http://127.0.0.1:8080/v1
-#      key_env: LOCAL_KEY          # the variable that holds its key, if it needs one
+#      key_env: VLLM_KEY           # the variable that holds its key, if it needs one
 
 # The agents that work with a model, planner and coding.
 #planner:

@@ -280,8 +280,8 @@ class _Document:
         providers = _mapping(models, "providers")
         for name, provider in providers.items():
             for key in ("kind", "base_url"):
-                here = name not in BUILT_IN and isinstance(provider, dict)
-                if here and provider.get(key) is None:
+                moved = name in BUILT_IN and name != "local"
+                if not moved and isinstance(provider, dict) and provider.get(key) is None:
                     at = ("models", "providers", name)
                     self._add(self._keys[at], f"{key!r} is missing{_inside((*at, key))}; add it")
         default = models.get("default")

@@ -115,7 +115,7 @@ class Cli:
             capture_output="stdout" not in options,
             env=environment(**(env or {})),
             cwd=options.pop("cwd", self.folder),
-            timeout=SECONDS,
+            timeout=options.pop("timeout", SECONDS),
             check=False,
             **options,
         )

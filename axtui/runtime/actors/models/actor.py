@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from axtui.agent import ActorError, Retry, Tool, call
 from axtui.runtime.actors.models.faults import ModelFault
-from axtui.runtime.actors.models.providers import named_model
+from axtui.runtime.actors.models.local import LocalModels
+from axtui.runtime.actors.models.providers import is_local, named_model
 from axtui.runtime.actors.roster import Roster, ask
 from axtui.runtime.actors.supervisor import Spec
 from axtui.runtime.actors.wire import Fault
@@ -36,6 +37,7 @@ class Models:
         spec = Spec("models", "models", program, asdict(settings), os.environ)
         self._settings = settings
         self._actor = roster.add(spec)
+        self._local = LocalModels(roster)
         self._warming: asyncio.Task[None] | None = None
 
     def check(self, model: str) -> None:
@@ -68,11 +70,24 @@ class Models:
             raise ActorError(fault.code, str(fault)) from None
         asked = {**request, "model": name, "timeout": seconds}
         try:
-            async with asyncio.timeout(seconds + _PATIENCE):
+            async with asyncio.timeout(seconds + _PATIENCE), self._served(name) as served:
+                asked["served"] = served
                 return await ask(self._actor, "complete", asked, _shown(call().delta))
         except TimeoutError:
             await self._actor.stop("hung")
             raise ActorError("timeout", "the model process hung", retryable=True) from None
+
+    @asynccontextmanager
+    async def _served(self, name: str) -> AsyncIterator[dict[str, str] | None]:
+        """Where a model of this machine is served within; None for one that is elsewhere."""
+        if not is_local(name, self._settings):
+            yield None
+            return
+        try:
+            async with self._local.served(name.partition(":")[2]) as served:
+                yield served
+        except ModelFault as fault:
+            raise ActorError(fault.code, str(fault)) from None
 
     async def _start(self) -> None:
         # Whoever asks a model then starts it again, and is told what is wrong.

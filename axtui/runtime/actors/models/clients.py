@@ -34,20 +34,26 @@ class Clients:
     """The clients of all providers that were asked so far. They keep their connections."""
 
     def __init__(self) -> None:
-        self._models: dict[str, _MakeModel] = {}
+        self._https: dict[str, httpx2.AsyncClient] = {}
+        self._models: dict[str, tuple[Endpoint, _MakeModel]] = {}
         self._opening = asyncio.Lock()
         self._open = AsyncExitStack()
 
     async def model(self, endpoint: Endpoint, name: str) -> Model:
         """The model of that name, as pydantic-ai has it."""
+        provider = endpoint.provider
         async with self._opening:
-            if endpoint.provider not in self._models:
+            if provider not in self._https:
                 # The first time imports the provider's library: seconds, in which others go on.
                 http = await asyncio.to_thread(create_async_httpx2_client)
                 http.event_hooks["response"].append(_note_stream)
-                await self._open.enter_async_context(http)
-                self._models[endpoint.provider] = await asyncio.to_thread(_opened, endpoint, http)
-        return self._models[endpoint.provider](name)
+                self._https[provider] = await self._open.enter_async_context(http)
+            known = self._models.get(provider)
+            if known is None or known[0] != endpoint:
+                # A model that is served on this machine moves whenever it is started.
+                made = await asyncio.to_thread(_opened, endpoint, self._https[provider])
+                known = self._models[provider] = endpoint, made
+        return known[1](name)
 
     async def aclose(self) -> None:
         await self._open.aclose()
@@ -108,7 +114,7 @@ def _opened(endpoint: Endpoint, http: httpx2.AsyncClient) -> _MakeModel:
             from pydantic_ai.providers.ollama import OllamaProvider
 
             return partial(OllamaModel, provider=OllamaProvider(**where))
-        case "openai":
+        case "openai" | "local":
             from pydantic_ai.models.openai import OpenAIChatModel
             from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 

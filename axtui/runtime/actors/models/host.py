@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 from pydantic_ai import messages as ai
@@ -49,8 +50,9 @@ class ModelHost:
         The request: `model` ("provider:name"), `system`, `messages` (see messages.py), `tools`
         (each with `name`, `description` and `schema`), `schema` (the JSON schema that the text of
         the answer has to fit, or None), `settings` (temperature, max_tokens, thinking: true, false
-        or an effort such as "low") and `timeout` (seconds for this call, or None). All but `model`
-        and `messages` may be missing.
+        or an effort such as "low"), `timeout` (seconds for this call, or None) and `served` (of a
+        model that runs on this machine, where: `base_url` and `key`). All but `model` and
+        `messages` may be missing.
 
         `on_delta` gets each piece of "text" or "thought" as it comes; it must not raise.
 
@@ -60,6 +62,8 @@ class ModelHost:
         """
         name = request["model"]
         endpoint = providers.endpoint(name, self._environ, self._settings)
+        if served := request.get("served"):
+            endpoint = replace(endpoint, **served)
         with self._told(endpoint, "invalid"):
             model = await self._clients.model(endpoint, name.partition(":")[2])
         timeout = request.get("timeout")
@@ -68,7 +72,8 @@ class ModelHost:
                 response = await self._answer(request, endpoint, model, on_delta)
         except TimeoutError:
             raise ModelFault("timeout", f"{name} didn't finish within {timeout:g} s") from None
-        return _reply(response, endpoint.provider)
+        reply = _reply(response, endpoint.provider)
+        return {**reply, "cost_usd": 0.0} if served else reply
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from axtui.runtime.actors.models.faults import ModelFault
+from axtui.runtime.actors.models.weights import weights
 from axtui.runtime.config import ModelProvider, Models
 
 # What is spoken on the wire. `responses` is OpenAI's newer API, `openai` the chat completions that
-# everybody else has taken over from it, `ollama` a dialect of those.
-Kind = Literal["gemini", "vertex", "anthropic", "responses", "openai", "ollama"]
+# everybody else has taken over from it, `ollama` a dialect of those. `local` is a model that we run
+# ourselves, and then speak chat completions with.
+Kind = Literal["gemini", "vertex", "anthropic", "responses", "openai", "ollama", "local"]
 
 # The name that stands for the model of the configuration.
 DEFAULT_MODEL = "default"
@@ -69,6 +71,7 @@ BUILT_IN: dict[str, BuiltIn] = {
         "http://127.0.0.1:11434/v1",
         keyless=True,
     ),
+    "local": BuiltIn("local"),
 }
 
 
@@ -107,7 +110,7 @@ def default_model(environ: Mapping[str, str], settings: Models) -> str:
     raise ModelFault(
         "no_key",
         f"no model can be called: set one of {names}, or name a model in `models.default` that "
-        f"needs none, such as ollama:NAME. {_WITHOUT}",
+        f"needs none, such as ollama:NAME or local:FILE. {_WITHOUT}",
     )
 
 
@@ -124,18 +127,20 @@ def endpoint(model: str, environ: Mapping[str, str], settings: Models) -> Endpoi
     """Where the provider of `model`, written "provider:name", is reached.
 
     Raises ModelFault: "invalid" if there is no such provider, "no_key" if it has no key, "auth" if
-    what it has can be none.
+    what it has can be none, "not_found" for a model of this machine that isn't there.
     """
     name, _, model_name = model.partition(":")
     built_in = BUILT_IN.get(name, BuiltIn())
     configured = settings.providers.get(name, ModelProvider())
-    kind: Kind | None = configured.kind or built_in.kind
+    kind = _kind(name, settings)
     if not kind or not model_name:
         known = ", ".join({**BUILT_IN, **settings.providers})
         raise ModelFault(
             "invalid",
             f"{model!r} is not a model: write PROVIDER:NAME, where PROVIDER is one of {known}",
         )
+    if kind == "local":
+        weights(model_name)
     base_url = configured.base_url or environ.get(built_in.moved_by) or built_in.base_url
     if name not in BUILT_IN and not base_url:
         raise ModelFault("invalid", f"models.providers.{name} has no base_url")
@@ -160,6 +165,11 @@ def endpoint(model: str, environ: Mapping[str, str], settings: Models) -> Endpoi
     return Endpoint(name, kind, base_url, key, key_names, project, location)
 
 
+def is_local(model: str, settings: Models) -> bool:
+    """Whether we run the model ourselves; a server of one's own may be called `local` too."""
+    return _kind(model.partition(":")[0], settings) == "local"
+
+
 def secrets(environ: Mapping[str, str], settings: Models) -> list[str]:
     """All keys in `environ` that a message could give away, the longest first."""
     names = {
@@ -171,6 +181,11 @@ def secrets(environ: Mapping[str, str], settings: Models) -> list[str]:
     names.update(key for built_in in BUILT_IN.values() for key in built_in.keys)
     found = {environ.get(name, "").strip() for name in names}
     return sorted((key for key in found if len(key) >= MIN_SECRET), key=len, reverse=True)
+
+
+def _kind(provider: str, settings: Models) -> Kind | None:
+    configured = settings.providers.get(provider, ModelProvider())
+    return configured.kind or BUILT_IN.get(provider, BuiltIn()).kind
 
 
 def _key_names(provider: str, settings: Models) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def test_that_is_said_at_once() -> None:
 def test_what_is_no_model(model: str) -> None:
     settings = Models(providers={"mine": ModelProvider("openai", "http://x")})
     message = fault("invalid", model, settings)
-    assert "gemini, anthropic, openai, vertex, ollama, mine" in message
+    assert "gemini, anthropic, openai, vertex, ollama, local, mine" in message
 
 
 def test_a_key_is_missing() -> None:

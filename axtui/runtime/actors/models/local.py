@@ -1,0 +1,50 @@
+"""The models of this machine: the controller's side of the processes that run them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from axtui.agent import ActorError
+from axtui.runtime.actors.models.weights import weights
+from axtui.runtime.actors.roster import Roster, ask
+from axtui.runtime.actors.supervisor import Actor, Spec
+from axtui.runtime.actors.wire import Fault
+
+# Of different models, in the life of a controller. Those that nobody asks any more are stopped.
+MAX_MODELS = 8
+# What says where the library is, and what it may run on. It has no business with keys.
+_VARIABLES = ("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+
+
+class LocalModels:
+    """One process for each model that is asked."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        self._actors: dict[str, Actor] = {}
+
+    @asynccontextmanager
+    async def served(self, name: str) -> AsyncIterator[dict[str, str]]:
+        """Where the model of that name is served within: `base_url` and `key`. The first time takes
+        as long as loading it does. Raises ActorError, and ModelFault where there is no such model.
+        """
+        actor = self._actor(name, weights(name))
+        try:
+            async with actor.use():
+                yield await ask(actor, "open", None)
+        except Fault as fault:
+            raise ActorError(fault.code, str(fault), retryable=fault.code == "gone") from None
+
+    def _actor(self, name: str, path: str) -> Actor:
+        if path not in self._actors:
+            if len(self._actors) == MAX_MODELS:
+                raise ActorError("invalid", f"local: no more than {MAX_MODELS} models can be asked")
+            program = (sys.executable, "-m", "axtui.runtime.actors.models.llama")
+            env = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+            hello = {"path": path, "name": name}
+            spec = Spec(f"model {name}", "models", program, hello, env)
+            self._actors[path] = self._roster.add(spec)
+        return self._actors[path]
