@@ -35,6 +35,7 @@ from axtui.runtime.inventory import (
     list_agents,
     list_offered,
     list_tools,
+    log_in,
 )
 from axtui.runtime.journal import Delta
 from axtui.runtime.transfer import Imported, export_lines
@@ -217,6 +218,10 @@ class LocalClient:
     async def tools(self, server: str = "") -> ToolsInfo:
         """The tools that a model would be offered, or those of one server."""
         return await list_tools(self.config, server)
+
+    async def log_in(self, server: str, show: Callable[[str], None]) -> None:
+        """Have a person log in at a server of tools; `show` gets the address to open."""
+        await log_in(self.config, server, show)
 
     async def resources(self, server: str = "") -> Offered:
         """The resources of the servers of tools, or of one."""

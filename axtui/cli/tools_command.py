@@ -1,7 +1,8 @@
 """The tools that a model would be offered here, and what the policy says of its calls.
 
 Servers of tools are started for it, and stopped again. Agents may call other agents as well:
-`axtui agents` lists them.
+`axtui agents` lists them. `axtui tools login NAME` has you log in at a server that wants that, with
+a browser on this machine; runs that need it take it up by themselves.
 """
 
 from __future__ import annotations
@@ -29,13 +30,19 @@ _STYLES = {"allow": "completed", "ask": "waiting", "deny": "failed"}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of tools."""
     add = parser.add_argument
+    add("what", nargs="?", choices=("list", "login"), default="list", help="what to do")
+    add("server_name", nargs="?", metavar="NAME", type=name, help="the server to log in at")
     add("--from", dest="source", metavar="NAME", type=name, help="only those of a server of tools")
     add("--resources", action="store_true", help="the resources of the servers instead")
     add("--prompts", action="store_true", help="the prompts of the servers instead")
 
 
 async def run(client: Client, args: argparse.Namespace) -> int:
-    """Print a line for each, and why servers have none."""
+    """Print a line for each, and why servers have none; or have somebody log in."""
+    if args.what == "login":
+        return await _log_in(client, args)
+    if args.server_name:
+        raise UsageError("the list takes no name", f"axtui tools --from {args.server_name}")
     if args.resources and args.prompts:
         raise UsageError("--resources and --prompts are two different lists", "give one")
     server = args.source or ""
@@ -45,6 +52,21 @@ async def run(client: Client, args: argparse.Namespace) -> int:
         _tell_offered(args, await client.prompts(server), "prompt")
     else:
         _tell_tools(args, await client.tools(server))
+    return 0
+
+
+async def _log_in(client: Client, args: argparse.Namespace) -> int:
+    def show(address: str) -> None:
+        if args.output == "json":
+            print_json({"kind": "login", "server": args.server_name, "url": address})
+        else:
+            print_text(f"to log in, open this in a browser on this machine:\n  {address}")
+
+    await client.log_in(args.server_name or "", show)
+    if args.output == "json":
+        print_json({"kind": "login", "server": args.server_name, "state": "done"})
+    else:
+        print_text(f"logged in at {args.server_name}")
     return 0
 
 

@@ -296,6 +296,11 @@ class RemoteClient:
         request = sv.ListOfferedRequest(server=server)
         return msg.tools_of(await self._call("list_tools", request))
 
+    async def log_in(self, server: str, show: Callable[[str], None]) -> None:
+        """Refuses: the browser comes back to the machine that the servers of tools are reached
+        from, and that is where the server is."""
+        raise Refused("usage", "a log-in is for the machine of the server; type this there")
+
     async def resources(self, server: str = "") -> Offered:
         """The resources of the servers of tools, or of one."""
         request = sv.ListOfferedRequest(server=server)

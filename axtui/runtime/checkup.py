@@ -200,7 +200,7 @@ async def _servers(config: Config) -> AsyncIterator[Check]:
         return
     redact = redactor(config, os.environ).text
     async with unrecorded(config) as roster:
-        servers = ToolServers(roster, config.tools)
+        servers = ToolServers(roster, config)
         try:
             tools = await servers.all()
         except ActorError as error:

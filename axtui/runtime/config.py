@@ -299,6 +299,11 @@ class Config(Settings):
         return self.path.parent if self.path else self.data_dir
 
     @property
+    def logins(self) -> Path:
+        """The folder of what people have logged in with at servers of tools."""
+        return self.data_dir / "logins"
+
+    @property
     def own_paths(self) -> tuple[str, ...]:
         """What is axtui's own, and nothing for the commands of a run."""
         log = str(self.log_path)

@@ -1,4 +1,4 @@
-"""What there is to run with: agents, and what a model would be offered. Nothing is written."""
+"""What there is to run with: agents, and what a model would be offered. Nothing is logged."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def list_tools(config: Config, server: str = "") -> ToolsInfo:
     rules = rules_of(config)
     async with unrecorded(config) as roster:
         if server:
-            servers = ToolServers(roster, _only(config, server).tools)
+            servers = ToolServers(roster, _only(config, server))
             found = [(server, tool) for tool in await servers.all()]
         else:
             toolbox = Toolbox(config, load_registry(config), roster)
@@ -105,10 +105,19 @@ async def list_offered(
     """The resources or prompts of all servers, or of one. Raises as `list_tools` does."""
     redact = redactor(config, os.environ)
     async with unrecorded(config) as roster:
-        servers = ToolServers(roster, _only(config, server).tools)
+        servers = ToolServers(roster, _only(config, server))
         found = await (servers.resources() if what == "resources" else servers.prompts())
     errors = {name: why.removeprefix(f"{name}: ") for name, why in found["errors"].items()}
     return Offered(redact.value(found[what]), redact.value(errors))
+
+
+async def log_in(config: Config, server: str, show: Callable[[str], None]) -> None:
+    """Have a person log in at a server of tools, and keep that for the runs to come; `show` gets
+    the address to open in a browser. Raises Refused and ActorError."""
+    if not server:
+        raise Refused("usage", "which server?", f"there are {', '.join(config.tools) or 'none'}")
+    async with unrecorded(config) as roster:
+        await ToolServers(roster, _only(config, server)).log_in(server, show)
 
 
 @asynccontextmanager

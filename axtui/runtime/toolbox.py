@@ -43,7 +43,7 @@ class Toolbox:
         self._agents: dict[str, Registered] = {}
         self._models = Models(roster, config.models)
         self.environment = Environment(config.environment, hidden=config.own_paths)
-        self.servers = ToolServers(roster, config.tools)
+        self.servers = ToolServers(roster, config)
         self.skills = Skills(config.skill_paths, Path.cwd(), self.environment.unprotected)
 
     def check_model(self, name: str) -> None:

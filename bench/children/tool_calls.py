@@ -36,7 +36,7 @@ async def hosted() -> AsyncIterator[Callable[[str], Awaitable[Any]]]:
     async def ask(question: dict[str, Any]) -> dict[str, Any]:
         return {"action": "cancel"}
 
-    host = ToolHost({"echo": {"command": ECHO}}, str(ROOT), lambda name: None)
+    host = ToolHost({"echo": {"command": ECHO}}, str(ROOT), str(ROOT), lambda name: None)
     yield lambda text: host.call(
         "echo.echo",
         {"text": text},

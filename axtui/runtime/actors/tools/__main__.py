@@ -21,7 +21,7 @@ def _start(peer: Peer) -> dict[str, Handler]:
         task.add_done_callback(_telling.discard)
 
     async def hello(params: Any, progress: Progress) -> Any:
-        _hosts.append(ToolHost(params["servers"], params["workspace"], changed))
+        _hosts.append(ToolHost(**params, on_change=changed))
 
     async def tools(params: Any, progress: Progress) -> Any:
         return await _hosts[0].tools()
@@ -42,6 +42,12 @@ def _start(peer: Peer) -> dict[str, Handler]:
         except ToolFault as fault:
             raise Fault(fault.code, fault.message, unknown=fault.unknown) from None
 
+    async def log_in(server: Any, progress: Progress) -> Any:
+        try:
+            await _hosts[0].log_in(server, progress)
+        except ToolFault as fault:
+            raise Fault(fault.code, f"{server}: {fault.message}") from None
+
     async def look(method: str, params: Any, progress: Progress) -> Any:
         try:
             return await getattr(_hosts[0], method)(**(params or {}))
@@ -53,6 +59,7 @@ def _start(peer: Peer) -> dict[str, Handler]:
         "start": hello,
         "tools": tools,
         "call": call,
+        "log_in": log_in,
         **{method: partial(look, method) for method in looks},
     }
 

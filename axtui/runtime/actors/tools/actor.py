@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from axtui.runtime.actors.roster import Roster, ask
 from axtui.runtime.actors.supervisor import Spec
 from axtui.runtime.actors.tools.elicitation import question, reply
 from axtui.runtime.actors.wire import Fault, Progress
-from axtui.runtime.config import ToolServer
+from axtui.runtime.config import Config
 
 TIMEOUT = 300.0
 # The process bounds a call by itself; if it doesn't, it hangs.
@@ -32,11 +32,13 @@ class _InFlight(NamedTuple):
 class ToolServers:
     """What `Context.tool` finds on MCP servers, as `SERVER.TOOL`."""
 
-    def __init__(self, roster: Roster, servers: Mapping[str, ToolServer]) -> None:
+    def __init__(self, roster: Roster, config: Config) -> None:
+        servers = config.tools
         program = (sys.executable, "-m", "axtui.runtime.actors.tools")
         hello = {
             "servers": {name: asdict(server) for name, server in servers.items()},
             "workspace": os.getcwd(),
+            "logins": str(config.logins),
         }
         handlers = {"changed": self._changed, "ask": self._asked}
         self._servers = servers
@@ -71,6 +73,10 @@ class ToolServers:
         await self.all()
         return (self._tools or {}).get(name)
 
+    async def log_in(self, server: str, show: Callable[[str], None]) -> None:
+        """Have a person log in at a server; `show` gets the address to open in a browser."""
+        await ask(self._actor, "log_in", server, show)
+
     async def _look(self, what: str) -> dict[str, Any]:
         found: dict[str, Any] = {what: [], "errors": {}}
         if self._servers:
@@ -102,18 +108,32 @@ class ToolServers:
             "timeout": seconds,
             "meta": {"axtui/idempotency-key": this.idempotency_key},
         }
+        while True:
+            try:
+                result = await self._once(tool, asked, seconds)
+                break
+            except ActorError as error:
+                # It did nothing, and will once somebody has done what the message says.
+                if error.code != "login":
+                    raise
+                question = f"{error}, and then answer. Go on?"
+                if await this.ask(question, ("retry", "fail"), None) == "fail":
+                    raise
+        if result["error"]:
+            raise ToolError(_text(result) or f"{tool} failed and doesn't say why")
+        return result
+
+    async def _once(self, tool: str, asked: Mapping[str, Any], seconds: float) -> Any:
+        this, number = call(), asked["call"]
         try:
             async with asyncio.timeout(seconds + _PATIENCE) as limit:
                 self._calls[number] = _InFlight(tool, this, limit)
-                result = await ask(self._actor, "call", asked, lambda line: this.delta(f"{line}\n"))
+                return await ask(self._actor, "call", asked, lambda line: this.delta(f"{line}\n"))
         except TimeoutError:
             await self._actor.stop("hung")
             raise ActorError("timeout", "the tool process hung", unknown=True) from None
         finally:
             del self._calls[number]
-        if result["error"]:
-            raise ToolError(_text(result) or f"{tool} failed and doesn't say why")
-        return result
 
     async def _asked(self, params: Any, progress: Progress) -> Any:
         """A tool asks in the middle of a call; what it wants to know becomes a question."""

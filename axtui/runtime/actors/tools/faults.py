@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Code = Literal["unknown_tool", "unavailable", "rejected", "timeout", "lost", "malformed"]
+Code = Literal["unknown_tool", "unavailable", "login", "rejected", "timeout", "lost", "malformed"]
 
 
 class ToolFault(Exception):
@@ -13,6 +13,7 @@ class ToolFault(Exception):
     `code` is one of
     unknown_tool (there is no such tool, server, prompt or resource),
     unavailable (its server can't be started or reached),
+    login (its server wants a person to log in),
     rejected (the server refused, or answered with an error of the protocol),
     timeout (no result in time), lost (the server ended, or the connection did, meanwhile) and
     malformed (what came back is no result).

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mcp.client import Client
@@ -24,18 +25,20 @@ class ToolHost:
     """Calls the tools of servers, which it starts when they are needed, and stops.
 
     `servers` has the fields of `ToolServer` for each, as JSON; relative folders count from
-    `workspace`. `on_change` is called with the name of a server whose tools have changed. Tools,
-    prompts and resources are named `SERVER.NAME`. To be made, used and closed in one event loop.
+    `workspace`. What people have logged in with is in the folder `logins`. `on_change` is called
+    with the name of a server whose tools have changed. Tools, prompts and resources are named
+    `SERVER.NAME`. To be made, used and closed in one event loop.
     """
 
     def __init__(
         self,
         servers: Mapping[str, dict[str, Any]],
         workspace: str,
+        logins: str,
         on_change: Callable[[str], None],
     ) -> None:
         self._servers = {
-            name: Server(name, _config(fields), workspace, on_change)
+            name: Server(name, _config(fields), workspace, Path(logins, f"{name}.json"), on_change)
             for name, fields in servers.items()
         }
         # What a server makes the SDK complain about would fill our own errors.
@@ -106,6 +109,10 @@ class ToolHost:
         return await server.request(
             lambda client: offers.get_prompt(client, prompt, arguments, server.max_output)
         )
+
+    async def log_in(self, server: str, show: Callable[[str], None]) -> None:
+        """Have a person log in at a server; `show` gets the address to open. Raises ToolFault."""
+        await self._servers[server].log_in(show)
 
     async def aclose(self) -> None:
         """Stop all servers. Calls in flight are lost."""

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,7 +24,8 @@ from mcp_types import INTERNAL_ERROR, JSONRPCError, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from axtui.runtime.actors.tools.faults import Code, ToolFault
-from axtui.runtime.config import ToolServer
+from axtui.runtime.actors.tools.person import LoginWanted, PersonLogin
+from axtui.runtime.config import OAuth, ToolServer
 
 MAX_BODY = 16 << 20
 CONNECT_SECONDS = 30.0
@@ -45,8 +47,10 @@ class HttpLink:
     of it by its own request is yet to get the answer to that.
     """
 
-    def __init__(self, config: ToolServer) -> None:
+    def __init__(self, name: str, config: ToolServer, login: Path) -> None:
+        self._name = name
         self._config = config
+        self._login = login
         self.over = asyncio.Event()
         self.reason = ""
 
@@ -55,11 +59,12 @@ class HttpLink:
         """Connect with the first message. Raises ToolFault."""
         client = _Client(
             self,
-            _Login(self._config),
+            self._name,
+            _login(self._config, self._login),
             headers={**self._config.headers, "accept-encoding": "identity"},
             # A server may work for as long as the call may take.
             timeout=httpx2.Timeout(CONNECT_SECONDS, read=None),
-            event_hooks={"response": [_bound]},
+            event_hooks={"response": [bound]},
         )
         async with (
             client,
@@ -75,9 +80,12 @@ class HttpLink:
 
 
 class _Client(httpx2.AsyncClient):
-    def __init__(self, link: HttpLink, login: _Login, **options: Any) -> None:
+    def __init__(
+        self, link: HttpLink, name: str, login: Credentials | PersonLogin | None, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._link = link
+        self._name = name
         self._login = login
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
@@ -87,6 +95,8 @@ class _Client(httpx2.AsyncClient):
             return await self._send(request, options)
         try:
             return await self._checked(request, await self._send(request, options))
+        except LoginWanted:
+            return self._nobody_logged_in(request)
         except OAuthFlowError as error:
             return _refusal(request, "unavailable", f"it can't be logged in to: {error}")
         except _NOT_SENT as error:
@@ -98,15 +108,18 @@ class _Client(httpx2.AsyncClient):
         """Send it with the token there is. The SDK's way to get one lets nobody else send
         anything until the answer to this request begins, so it is gone only where it has to be.
         """
-        if self._login.provider is None:
+        login = self._login
+        if login is None:
             return await super().send(request, **options)
-        if self._login.tokens is not None:
-            request.headers["authorization"] = f"Bearer {self._login.tokens.access_token}"
+        token = login.token()
+        if token is not None:
+            if token:
+                request.headers["authorization"] = f"Bearer {token}"
             response = await super().send(request, **options)
-            if response.status_code not in (401, 403):
+            if response.status_code not in (401, 403) or not login.can_do_better(token):
                 return response
             await response.aclose()
-        return await super().send(request, **{**options, "auth": self._login.provider})
+        return await super().send(request, **{**options, "auth": login})
 
     async def _checked(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
         """The response, if the SDK can make something of it; else one that says what is wrong."""
@@ -118,6 +131,9 @@ class _Client(httpx2.AsyncClient):
                 return response
             await response.aclose()
             return _refusal(request, "malformed", f"it answered {status} with {kind!r}", True)
+        if status == 401 and isinstance(self._login, PersonLogin):
+            await response.aclose()
+            return self._nobody_logged_in(request)
         body = await response.aread()
         # The protocol says 404; the SDK's own examples for servers say 400.
         ended = status == 404 or (status == 400 and b"session" in body.lower())
@@ -130,6 +146,9 @@ class _Client(httpx2.AsyncClient):
         message = f"HTTP {status} {response.reason_phrase}: {said}".rstrip(": ")
         code: Code = "rejected" if status in _NOT_DONE else "lost"
         return _refusal(request, code, message, status not in _NOT_DONE)
+
+    def _nobody_logged_in(self, request: httpx2.Request) -> httpx2.Response:
+        return _refusal(request, "login", f"nobody is logged in: axtui tools login {self._name}")
 
 
 def _refusal(
@@ -156,7 +175,8 @@ def _text(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-async def _bound(response: httpx2.Response) -> None:
+async def bound(response: httpx2.Response) -> None:
+    """Have the body of a response be of a size that can be read."""
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise httpx2.DecodingError("it compressed its answer, unasked", request=response.request)
     # Of a stream of events, each is bounded by who takes it apart.
@@ -191,19 +211,28 @@ class _Body(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
-class _Login:
-    """A client's credentials, where there are any, and what they were exchanged for."""
+def wants_person(config: ToolServer) -> bool:
+    """Whether a log-in at the server would be a person's."""
+    fixed = any(name.lower() == "authorization" for name in config.headers)
+    return bool(config.url) and config.oauth is None and not fixed
 
-    def __init__(self, config: ToolServer) -> None:
-        self.tokens: OAuthToken | None = None
-        self.provider: httpx2.Auth | None = None
-        if (oauth := config.oauth) is None:
-            return
-        secret = os.environ.get(oauth.client_secret_env)
-        if not secret:
-            raise ToolFault("unavailable", f"the variable {oauth.client_secret_env} is not set")
-        self.provider = ClientCredentialsOAuthProvider(
-            server_url=config.url,
+
+def _login(config: ToolServer, file: Path) -> Credentials | PersonLogin | None:
+    if (oauth := config.oauth) is None:
+        return PersonLogin(config.url, file) if wants_person(config) else None
+    secret = os.environ.get(oauth.client_secret_env)
+    if not secret:
+        raise ToolFault("unavailable", f"the variable {oauth.client_secret_env} is not set")
+    return Credentials(config.url, oauth, secret)
+
+
+class Credentials(ClientCredentialsOAuthProvider):
+    """A client's credentials, and what they were exchanged for."""
+
+    def __init__(self, url: str, oauth: OAuth, secret: str) -> None:
+        self._tokens: OAuthToken | None = None
+        super().__init__(
+            server_url=url,
             storage=self,
             client_id=oauth.client_id,
             client_secret=secret,
@@ -211,11 +240,19 @@ class _Login:
             issuer=oauth.issuer,
         )
 
+    def token(self) -> str | None:
+        """The token to send; None if one has to be got before."""
+        return self._tokens.access_token if self._tokens else None
+
+    def can_do_better(self, refused: str) -> bool:
+        """There may be another token."""
+        return True
+
     async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
+        return self._tokens
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
+        self._tokens = tokens
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mcp.client import Client
@@ -12,6 +13,7 @@ from axtui.runtime.actors.tools.calls import Ask, OnProgress
 from axtui.runtime.actors.tools.connection import Connection
 from axtui.runtime.actors.tools.faults import ToolFault
 from axtui.runtime.actors.tools.http import HttpLink
+from axtui.runtime.actors.tools.login import log_in
 from axtui.runtime.actors.tools.results import result_of
 from axtui.runtime.actors.tools.stdio import StdioLink
 from axtui.runtime.config import ToolServer
@@ -31,12 +33,18 @@ class Server:
     """A server, whether it is there right now or not."""
 
     def __init__(
-        self, name: str, config: ToolServer, workspace: str, on_change: Callable[[str], None]
+        self,
+        name: str,
+        config: ToolServer,
+        workspace: str,
+        login: Path,
+        on_change: Callable[[str], None],
     ) -> None:
         self.max_output = config.max_output
         self._name = name
         self._config = config
         self._workspace = workspace
+        self._login = login
         self._on_change = on_change
         self._connection: Connection | None = None
         self._leaving: Connection | None = None
@@ -94,6 +102,10 @@ class Server:
         connection = await self._connected()
         async with connection.request(self._config.timeout or REQUEST_SECONDS):
             return await ask(connection.client)
+
+    async def log_in(self, show: Callable[[str], None]) -> None:
+        """Have a person log in at it; `show` gets the address to open. Raises ToolFault."""
+        await log_in(self._config, self._login, show)
 
     async def close(self) -> None:
         """Stop it, for good."""
@@ -158,7 +170,7 @@ class Server:
 
     def _link(self) -> StdioLink | HttpLink:
         if self._config.url:
-            return HttpLink(self._config)
+            return HttpLink(self._name, self._config, self._login)
         return StdioLink(self._config, self._workspace)
 
     def _notice_loss(self) -> None:

@@ -59,7 +59,8 @@ class Caller:
         self.questions: list[dict[str, Any]] = []
         self.answer: dict[str, Any] = {"action": "decline"}
         self._news = asyncio.Event()
-        self.host = ToolHost(servers, str(folder), partial(self._hear, self.changes))
+        logins = str(folder / "logins")
+        self.host = ToolHost(servers, str(folder), logins, partial(self._hear, self.changes))
 
     async def __call__(
         self,

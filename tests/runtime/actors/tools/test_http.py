@@ -105,7 +105,8 @@ async def test_headers_are_sent(start: Start, make_web: Callable[..., Web]) -> N
     )
     found = await call.host.tools()
     assert found["servers"]["web"]["state"] == "ready"
-    assert "HTTP 401 Unauthorized" in found["servers"]["stranger"]["error"]
+    error = "nobody is logged in: axtui tools login stranger"
+    assert found["servers"]["stranger"]["error"] == error
 
 
 async def test_client_credentials(
