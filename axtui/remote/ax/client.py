@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import grpc
@@ -208,6 +208,10 @@ class AxClient:
     async def tools(self, server: str = "") -> ToolsInfo:
         """AX has no such thing."""
         _refuse("a list of tools")
+
+    async def log_in(self, server: str, show: Callable[[str], None]) -> None:
+        """AX has no such thing."""
+        _refuse("log-ins at servers of tools")
 
     async def resources(self, server: str = "") -> Offered:
         """AX has no such thing."""
