@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # An answer that a rule gives comes right behind its question.
 _RULE_SECONDS = 0.1
 _TICK_SECONDS = 0.125
+_RENEW_EVENTS = 10_000
 
 
 async def whole(client: Client, data: pb.Data) -> str:
@@ -101,6 +102,9 @@ class Follower:
             await self._fetch(event.message)
         # Nothing is awaited from here on, so that an event is either shown or not.
         apply(self.state, event)
+        if event.seq % _RENEW_EVENTS == 0:
+            # A message keeps the memory of all that it ever held.
+            self.state = st.State.FromString(self.state.SerializeToString())
         self._renderer.event(event, self.state)
 
     async def _fetch(self, message: pb.Message) -> None:

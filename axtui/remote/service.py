@@ -25,6 +25,7 @@ from axtui.host import Host
 from axtui.local import LocalClient
 from axtui.remote import messages as msg
 from axtui.remote.feed import Feed
+from axtui.remote.unharmed import unharmed
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import PAGE, LogError, UnknownConversation
@@ -257,7 +258,7 @@ class Controller:
             with self._serving():
                 try:
                     _check_version(context)
-                    return await method(request, context)
+                    return await unharmed(method(request, context))
                 except Exception as error:
                     await _refuse(context, error)
 

@@ -260,16 +260,17 @@ class Controller:
 
     async def purge(self, conversation_id: str, principal: str) -> None:
         """Remove a conversation for good. The control log keeps that it was there, who and when."""
-        conversation = await self._existing(conversation_id, deleted=True)
-        self._refuse_if_driven(conversation_id)
-        control = await self.log.conversation(CONTROL_LOG, create=True)
-        purged = pb.ConversationPurged(
-            conversation_id=conversation_id,
-            head_seq=conversation.head.seq,
-            head_hash=conversation.head.hash,
-        )
-        await control.append(Draft(purged, "", "", principal))
-        await self.log.purge(conversation_id)
+        async with self._lock(conversation_id):
+            conversation = await self._existing(conversation_id, deleted=True)
+            self._refuse_if_driven(conversation_id)
+            control = await self.log.conversation(CONTROL_LOG, create=True)
+            purged = pb.ConversationPurged(
+                conversation_id=conversation_id,
+                head_seq=conversation.head.seq,
+                head_hash=conversation.head.hash,
+            )
+            await control.append(Draft(purged, "", "", principal))
+            await self.log.purge(conversation_id)
 
     @contextlib.contextmanager
     def watching(self, conversation_id: str) -> Iterator[Watcher]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import axtui
+from axtui.remote import dialing
 
 ROOT = Path(axtui.__file__).parents[1]
 SECONDS = 30.0
@@ -110,3 +111,16 @@ def make_server(tmp_path: Path) -> Iterator[Callable[[], Server]]:
 def server(make_server: Callable[[], Server]) -> Server:
     """One that runs."""
     return make_server().start()
+
+
+@pytest.fixture
+def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that says nothing is noticed soon; each client has one of its own, as in a
+    process of its own."""
+    quick = {
+        "grpc.keepalive_time_ms": 1000,
+        "grpc.keepalive_timeout_ms": 500,
+        "grpc.http2.ping_timeout_ms": 500,
+        "grpc.use_local_subchannel_pool": 1,
+    }
+    monkeypatch.setattr(dialing, "OPTIONS", [*(dict(dialing.OPTIONS) | quick).items()])

@@ -10,7 +10,6 @@ import pytest
 
 from axtui.model.events import Record
 from axtui.remote import client as remote_client
-from axtui.remote import dialing
 from axtui.remote.client import RemoteClient
 from axtui.remote.dialing import Elsewhere
 from axtui.runtime.controller import RunOptions
@@ -68,18 +67,10 @@ async def through_a_bad_network(
 
 
 @pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _patient(monkeypatch: pytest.MonkeyPatch, quick_pings: None) -> None:
     # The proxy may break the very first connection.
     monkeypatch.setattr(Elsewhere, "was_there", True)
     monkeypatch.setattr(remote_client, "_LONGEST_DELAY", 1.0)
-    quick = {
-        "grpc.keepalive_time_ms": 1000,
-        "grpc.keepalive_timeout_ms": 500,
-        "grpc.http2.ping_timeout_ms": 500,
-        # Each client has a connection of its own, as in a process of its own.
-        "grpc.use_local_subchannel_pool": 1,
-    }
-    monkeypatch.setattr(dialing, "OPTIONS", [*(dict(dialing.OPTIONS) | quick).items()])
 
 
 async def test_nothing_is_missing_and_nothing_doubled(server: Server) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
@@ -17,6 +17,7 @@ from axtui.remote.ax import questions
 from axtui.remote.ax.reader import Reader
 from axtui.remote.ax.view import OutOfRange, Seen, View
 from axtui.remote.service import workspace
+from axtui.remote.unharmed import unharmed
 from axtui.runtime.acting import check_new_id
 from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
@@ -27,7 +28,6 @@ from axtui.v1 import state_pb2 as st
 # Between two steps of agents that work side by side a run seems to wait for a moment.
 _SETTLE_SECONDS = 0.1
 T = TypeVar("T")
-_doing: set[asyncio.Task[Any]] = set()
 
 
 class Asked(Protocol):
@@ -67,7 +67,7 @@ async def turn(client: LocalClient, asked: Asked) -> AsyncGenerator[Seen, None]:
     """
     known = asked.conversation_id
     # Cut short in the middle, it could leave a run that is accepted and that nobody drives.
-    begun = await _unharmed(_begin(client, asked))
+    begun = await unharmed(_begin(client, asked))
     state = await client.state(known, begun.after) if begun.after else st.State()
     view = View(state, Reader(client, known, begun.head), begun.own, begun.answered)
     if not asked.inputs and not asked.last_seq:
@@ -79,20 +79,6 @@ async def turn(client: LocalClient, asked: Asked) -> AsyncGenerator[Seen, None]:
     if view.state.seq > begun.head:
         yield Seen(view.state.seq, [])
     _tell_end(view.state)
-
-
-async def _unharmed(doing: Coroutine[Any, Any, T]) -> T:
-    task = asyncio.create_task(doing)
-    _doing.add(task)
-    task.add_done_callback(_done)
-    return await asyncio.shield(task)
-
-
-def _done(task: asyncio.Task[Any]) -> None:
-    _doing.discard(task)
-    if not task.cancelled():
-        # Who asked may be gone, and then nobody else looks at it.
-        task.exception()
 
 
 async def _begin(client: LocalClient, asked: Asked) -> _Begun:

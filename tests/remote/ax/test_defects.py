@@ -142,7 +142,7 @@ async def test_9_10_11_a_model_is_offered_a_shell_that_asks_even_in_a_nested_age
     names = [call["function_call"]["name"] for call in contents(responses, "tool_call")]
     assert sorted(names[:2]) == ["add", "coding"]
     (question,) = contents(responses, "confirmation")
-    assert "May coding run the tool shell" in question["question"]
+    assert "May coding run this command? rm -r x" in question["question"]
     offered = {tool["name"] for tool in agents.model.requests[0]["tools"]}
     assert {"shell", "read_file", "coding"} <= offered
     no = {"confirmation": {"id": question["id"], "approval": {"approved": False}}}
