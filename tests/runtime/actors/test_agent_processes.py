@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from axtui.runtime import driver
 from axtui.runtime.actors import agent_processes, supervisor, wire
 from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.errors import Refused
@@ -237,8 +238,11 @@ async def test_a_parent_goes_on_without_one_that_hangs(
 
 
 async def test_an_agent_may_clean_up_when_it_is_canceled(
-    make_world: MakeWorld, unruly: Unruly
+    make_world: MakeWorld, unruly: Unruly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # On a busy machine a moment is long.
+    monkeypatch.setattr(driver, "CLEANUP_SECONDS", 30)
+    monkeypatch.setattr(agent_processes, "HANG_SECONDS", 30)
     world = make_world(unruly("cleans_up"))
     await world.start("cleans_up")
     await world.waiting()
