@@ -80,7 +80,7 @@ class Feed:
                     after = frame.last
                     yield frame.data
             elif after < self._seq:
-                for data, last in await self._page(after):
+                async for data, last in self._catch_up(after):
                     yield data
                     after = last
             elif self._task is None or self._task.done():
@@ -92,12 +92,22 @@ class Feed:
             else:
                 await news.wait()
 
-    async def _page(self, after: int) -> list[tuple[bytes, int]]:
-        limit = min(CATCH_UP, self._seq - after)
-        records = await self._controller.log.read(self._id, after=after, limit=limit)
-        return [
-            (page(portion).SerializeToString(), portion[-1].seq) for portion in portions(records)
-        ]
+    async def _catch_up(self, after: int) -> AsyncIterator[tuple[bytes, int]]:
+        """Messages up to where the feed was, each with its last seq; while one is sent, the next
+        page is read."""
+        end = self._seq
+        reading = asyncio.create_task(self._read(after, end))
+        try:
+            while records := await reading:
+                reading = asyncio.create_task(self._read(records[-1].seq, end))
+                for portion in portions(records):
+                    yield page(portion).SerializeToString(), portion[-1].seq
+        finally:
+            reading.cancel()
+
+    async def _read(self, after: int, end: int) -> list[Record]:
+        limit = min(CATCH_UP, end - after)
+        return await self._controller.log.read(self._id, after=after, limit=limit) if limit else []
 
     async def _ended(self) -> None:
         """Raise what the log, or the driver of the run, has failed with."""
