@@ -93,7 +93,7 @@ def test_an_unknown_option(cli: Cli, command: tuple[str, ...]) -> None:
         ("agnts: []", ":1:1: unknown key 'agnts'; did you mean 'agents'?"),
         ("policy:\n  approve: 3", ":2:12: "),
         ("\x01", ":1:1: "),
-        ("agents:\n- id: a", ":2:3: 'python' is missing"),
+        ("agents:\n- id: a", ":2:3: expected one of 'python', 'command' and 'address'"),
     ],
 )
 def test_a_broken_configuration(cli: Cli, command: tuple[str, ...], text: str, where: str) -> None:
