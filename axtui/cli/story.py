@@ -88,6 +88,11 @@ def _other(event: pb.Event) -> str:
             return _with("", event.conversation_deleted.reason, event.principal)
         case "conversation.purged":
             return _with(event.conversation_purged.conversation_id, "", event.principal)
+        case "token.created":
+            token = event.token_created
+            return _with(f"{token.name}, {token.role}", "", event.principal)
+        case "token.revoked":
+            return _with(event.token_revoked.name, "", event.principal)
         case "note":
             return event.note.text or event.note.patch
         case "actor.started":

@@ -31,6 +31,8 @@ Payload: TypeAlias = (
     | pb.ActorStarted
     | pb.ActorStopped
     | pb.ActorFailed
+    | pb.TokenCreated
+    | pb.TokenRevoked
 )
 
 _FIELDS = [field.name for field in pb.Event.DESCRIPTOR.oneofs_by_name["payload"].fields]

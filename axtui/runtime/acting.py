@@ -73,6 +73,14 @@ class Acting:
         """Store an exported conversation."""
         return await import_lines(self._controller.log, lines)
 
+    async def create_token(self, name: str, role: str, hash: bytes, expires_us: int) -> None:
+        """Let somebody in."""
+        await self._controller.tokens.create(name, role, hash, expires_us, *self._who)
+
+    async def revoke_token(self, name: str) -> None:
+        """Let somebody in no more."""
+        await self._controller.tokens.revoke(name, *self._who)
+
 
 def check_new_id(name: str) -> None:
     """Raise Refused for an id that can't be written on a command line, or is reserved."""

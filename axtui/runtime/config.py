@@ -6,15 +6,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from axtui.model.tokens import Role
 from axtui.runtime.config_values import (
     AbsoluteFolder,
     Address,
     AgentId,
+    Calls,
     Characters,
     Dollars,
     FilePath,
     FolderPath,
+    ListenAddress,
+    MessageSize,
     ModelName,
+    Moment,
     OutputSize,
     Processes,
     Protocol,
@@ -24,6 +29,7 @@ from axtui.runtime.config_values import (
     Size,
     Steps,
     Temperature,
+    TokenHash,
     Tokens,
     Url,
     VariableGlob,
@@ -252,9 +258,69 @@ class Policy(_Section):
 
 
 @dataclass(frozen=True)
+class ServerTls(_Section):
+    """The files of the server's certificate and its key, in PEM; they are read again when they
+    change. With `client_ca` clients need a certificate that it has signed: `clients` gives the role
+    of each by its common name, as globs in the file's order; without it all are admins.
+    """
+
+    cert: FilePath
+    key: FilePath
+    client_ca: FilePath | None = None
+    clients: Mapping[str, Role] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.clients and not self.client_ca:
+            raise ValueError("'clients' only beside 'client_ca'")
+
+
+@dataclass(frozen=True)
+class ServerToken(_Section):
+    """A token that the configuration lets in. `hash` is its SHA-256, `expires` a time or date of
+    ISO 8601, in UTC where it doesn't say otherwise."""
+
+    name: ServerName
+    hash: TokenHash
+    role: Role
+    expires: Moment | None = None
+
+
+@dataclass(frozen=True)
+class ServerLimits(_Section):
+    """What each client of a server (a token, a certificate or else a machine) may use, and what
+    all of them together: calls at the same time, streams included, new ones in a second, and runs
+    in flight; and bytes of one message.
+    """
+
+    calls: Calls = 100
+    requests: Calls = 500
+    runs: Calls = 50
+    all_calls: Calls = 2_000
+    all_requests: Calls = 5_000
+    all_runs: Calls = 500
+    # The longest input, all of whose characters may take four bytes, and some more.
+    message: MessageSize = 72 << 20
+
+
+@dataclass(frozen=True)
+class Server(_Section):
+    """Where `axtui serve` listens, and whom it lets in."""
+
+    address: ListenAddress = "127.0.0.1:8494"
+    tls: ServerTls | None = None
+    tokens: tuple[ServerToken, ...] = ()
+    limits: ServerLimits = ServerLimits()
+
+    def __post_init__(self) -> None:
+        if len({token.name for token in self.tokens}) < len(self.tokens):
+            raise ValueError("tokens of different names")
+
+
+@dataclass(frozen=True)
 class Settings(_Section):
     """All that a file can say."""
 
+    server: Server = Server()
     eventlog: EventLog = EventLog()
     planner: Planner = Planner()
     models: Models = Models()
@@ -281,6 +347,16 @@ class Config(Settings):
         """The file of the SQLite log; a relative name counts from the folder of `path`."""
         filename = self.eventlog.sqlite.filename
         return self.data_dir / "log.db" if filename is None else self._base / filename
+
+    @property
+    def server_tls(self) -> ServerTls | None:
+        """`server.tls` with full names; a relative one counts from the folder of `path`."""
+        tls = self.server.tls
+        if tls is None:
+            return None
+        names = (name and str(self._base / name) for name in (tls.cert, tls.key, tls.client_ca))
+        cert, key, client_ca = names
+        return ServerTls(str(cert), str(key), client_ca, tls.clients)
 
     @property
     def skill_paths(self) -> list[Path]:

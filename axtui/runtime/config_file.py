@@ -22,7 +22,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_VALUES = 10_000
 
-_LATER = {"server", "telemetry", "eventlog.postgres"}
+_LATER = {"telemetry", "eventlog.postgres"}
 
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {

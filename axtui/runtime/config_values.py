@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 Verdict = Literal["allow", "ask", "deny"]
@@ -19,7 +20,9 @@ MAX_DOLLARS = 1_000_000.0
 MAX_AGENT_ID = 128
 MAX_CHARACTERS = 1 << 24
 MAX_PROCESSES = 100_000
+MAX_CALLS = 1_000_000
 MAX_BYTES = 1 << 50
+MAX_MESSAGE = 1 << 30
 # What is kept of a command's output has to fit into an event, written out as JSON.
 MAX_OUTPUT = 8 << 20
 
@@ -152,6 +155,36 @@ def _protocol(value: Any) -> str:
     return known[value]
 
 
+def _token_hash(value: Any) -> str:
+    digits = str(value).removeprefix("sha256:").lower()
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise ValueError
+    return digits
+
+
+def _moment(value: Any) -> str:
+    datetime.fromisoformat(str(value))
+    return str(value)
+
+
+def _listen_address(value: Any) -> str:
+    split_address(str(value))
+    return str(value)
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Host and port of an address, `[…]` around an IPv6 one; of "unix:PATH" the whole and 0.
+
+    Raises ValueError, whose message can be shown.
+    """
+    if text.startswith("unix:") and len(text) > len("unix:") and text.isprintable():
+        return text, 0
+    match = re.fullmatch(r"(\*|[\w.-]*|\[[\da-fA-F:.]+(?:%\w+)?\]):(\d{1,5})", text, re.ASCII)
+    if not match or int(match[2]) > 65_535:
+        raise ValueError(f"{text[:80]!r} is no address; write HOST:PORT, [IPV6]:PORT or unix:PATH")
+    return match[1], int(match[2])
+
+
 def _reference(value: Any) -> str:
     module, _, name = str(value).partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
@@ -211,6 +244,13 @@ Characters = Annotated[
 ]
 Processes = Annotated[
     int, _Check(f"a whole number from 1 to {MAX_PROCESSES}", _count(MAX_PROCESSES))
+]
+Calls = Annotated[int, _Check(f"a whole number from 1 to {MAX_CALLS}", _count(MAX_CALLS))]
+MessageSize = Annotated[int, _Check("a size of at most 1GiB, such as 4M", _size(MAX_MESSAGE))]
+TokenHash = Annotated[str, _Check("the SHA-256 of a token: 64 hex digits", _token_hash)]
+Moment = Annotated[str, _Check("a time such as 2027-01-31 or 2027-01-31T12:00:00Z", _moment)]
+ListenAddress = Annotated[
+    str, _Check("an address such as 127.0.0.1:8494, [::1]:8494 or unix:PATH", _listen_address)
 ]
 Size = Annotated[
     int, _Check("a number of bytes or a size such as 512K or 1.5GiB", _size(MAX_BYTES))

@@ -32,6 +32,7 @@ from axtui.runtime.journal import Delta, Services
 from axtui.runtime.policy import rules_of
 from axtui.runtime.redaction import redactor
 from axtui.runtime.registry import Registered, Registry
+from axtui.runtime.tokens import Tokens
 from axtui.runtime.toolbox import Toolbox
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
@@ -86,6 +87,7 @@ class Controller:
         self._redactor = redactor(config, os.environ)
         self.roster = Roster(log, self._redactor.text)
         self.toolbox = Toolbox(config, registry, self.roster)
+        self.tokens = Tokens(log, config)
         self._services = Services(
             log, registry, self.toolbox, rules_of(config), self._redactor, self._on_delta
         )
@@ -249,8 +251,7 @@ class Controller:
     ) -> None:
         """Hide a conversation; `purge` removes it for good."""
         _refuse_unfit(reason, "the reason")
-        if conversation_id == CONTROL_LOG:
-            raise Refused("denied", f"{CONTROL_LOG} tells what became of everything else")
+        _refuse_control_log(conversation_id)
         async with self._once(conversation_id, request_id) as conversation:
             if conversation is None:
                 return
@@ -260,6 +261,7 @@ class Controller:
 
     async def purge(self, conversation_id: str, principal: str) -> None:
         """Remove a conversation for good. The control log keeps that it was there, who and when."""
+        _refuse_control_log(conversation_id)
         async with self._lock(conversation_id):
             conversation = await self._existing(conversation_id, deleted=True)
             self._refuse_if_driven(conversation_id)
@@ -485,6 +487,11 @@ def _resumed(state: st.State, options: RunOptions, principal: str, request_id: s
 def _refuse_unfit_id(conversation_id: str) -> None:
     if conversation_id.startswith("$") or not conversation_id.isprintable() or not conversation_id:
         raise Refused("usage", f"{conversation_id!r} is no id for a conversation")
+
+
+def _refuse_control_log(conversation_id: str) -> None:
+    if conversation_id == CONTROL_LOG:
+        raise Refused("denied", f"{CONTROL_LOG} tells what became of everything else")
 
 
 def _refuse_unfit(text: str, what: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Code = Literal["usage", "unknown", "in_flight", "held", "state", "denied"]
+Code = Literal["usage", "unknown", "in_flight", "held", "state", "denied", "limit", "version"]
 
 
 class Refused(Exception):
@@ -12,7 +12,8 @@ class Refused(Exception):
 
     `code` says why: usage (it is wrong in itself), unknown (no such thing), in_flight (a run is
     under way), held (another process has the lease), state (not in the state that things are in),
-    denied (not allowed).
+    denied (not allowed), limit (it would be too much), version (it speaks another
+    version of the protocol).
     """
 
     def __init__(self, code: Code, message: str, hint: str = "") -> None:
@@ -25,4 +26,10 @@ class Unreachable(Exception):
     """There is no server to talk to, or none that we understand; nobody knows what became of what
     it was asked."""
 
-    hint = "`axtui serve` starts one; a run that it drove goes on once it is back"
+    def __init__(
+        self,
+        message: str,
+        hint: str = "`axtui serve` starts one; a run that it drove goes on once it is back",
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint

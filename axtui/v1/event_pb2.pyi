@@ -58,6 +58,8 @@ class Event(_message.Message):
     ACTOR_STARTED_FIELD_NUMBER: _builtins.int
     ACTOR_STOPPED_FIELD_NUMBER: _builtins.int
     ACTOR_FAILED_FIELD_NUMBER: _builtins.int
+    TOKEN_CREATED_FIELD_NUMBER: _builtins.int
+    TOKEN_REVOKED_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     seq: _builtins.int
     """1, 2, 3 … without gaps."""
@@ -116,6 +118,10 @@ class Event(_message.Message):
     def actor_stopped(self) -> Global___ActorStopped: ...
     @_builtins.property
     def actor_failed(self) -> Global___ActorFailed: ...
+    @_builtins.property
+    def token_created(self) -> Global___TokenCreated: ...
+    @_builtins.property
+    def token_revoked(self) -> Global___TokenRevoked: ...
     def __init__(
         self,
         *,
@@ -149,12 +155,14 @@ class Event(_message.Message):
         actor_started: Global___ActorStarted | None = ...,
         actor_stopped: Global___ActorStopped | None = ...,
         actor_failed: Global___ActorFailed | None = ...,
+        token_created: Global___TokenCreated | None = ...,
+        token_revoked: Global___TokenRevoked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["actor_failed", b"actor_failed", "actor_started", b"actor_started", "actor_stopped", b"actor_stopped", "approval_answered", b"approval_answered", "approval_requested", b"approval_requested", "conversation_deleted", b"conversation_deleted", "conversation_forked", b"conversation_forked", "conversation_purged", b"conversation_purged", "message", b"message", "note", b"note", "payload", b"payload", "run_canceled", b"run_canceled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_started", b"step_started"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["actor_failed", b"actor_failed", "actor_started", b"actor_started", "actor_stopped", b"actor_stopped", "approval_answered", b"approval_answered", "approval_requested", b"approval_requested", "conversation_deleted", b"conversation_deleted", "conversation_forked", b"conversation_forked", "conversation_purged", b"conversation_purged", "message", b"message", "note", b"note", "payload", b"payload", "run_canceled", b"run_canceled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_started", b"step_started", "token_created", b"token_created", "token_revoked", b"token_revoked"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_failed", b"actor_failed", "actor_started", b"actor_started", "actor_stopped", b"actor_stopped", "approval_answered", b"approval_answered", "approval_requested", b"approval_requested", "conversation_deleted", b"conversation_deleted", "conversation_forked", b"conversation_forked", "conversation_id", b"conversation_id", "conversation_purged", b"conversation_purged", "edited_from", b"edited_from", "exec_id", b"exec_id", "kind", b"kind", "message", b"message", "note", b"note", "payload", b"payload", "payload_digest", b"payload_digest", "prev_hash", b"prev_hash", "principal", b"principal", "request_id", b"request_id", "run_canceled", b"run_canceled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "seq", b"seq", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_started", b"step_started", "time_us", b"time_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_failed", b"actor_failed", "actor_started", b"actor_started", "actor_stopped", b"actor_stopped", "approval_answered", b"approval_answered", "approval_requested", b"approval_requested", "conversation_deleted", b"conversation_deleted", "conversation_forked", b"conversation_forked", "conversation_id", b"conversation_id", "conversation_purged", b"conversation_purged", "edited_from", b"edited_from", "exec_id", b"exec_id", "kind", b"kind", "message", b"message", "note", b"note", "payload", b"payload", "payload_digest", b"payload_digest", "prev_hash", b"prev_hash", "principal", b"principal", "request_id", b"request_id", "run_canceled", b"run_canceled", "run_completed", b"run_completed", "run_failed", b"run_failed", "run_paused", b"run_paused", "run_resumed", b"run_resumed", "run_started", b"run_started", "seq", b"seq", "step_completed", b"step_completed", "step_failed", b"step_failed", "step_started", b"step_started", "time_us", b"time_us", "token_created", b"token_created", "token_revoked", b"token_revoked"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_started", "run_paused", "run_resumed", "run_completed", "run_failed", "run_canceled", "message", "step_started", "step_completed", "step_failed", "approval_requested", "approval_answered", "note", "conversation_forked", "conversation_deleted", "conversation_purged", "actor_started", "actor_stopped", "actor_failed"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["run_started", "run_paused", "run_resumed", "run_completed", "run_failed", "run_canceled", "message", "step_started", "step_completed", "step_failed", "approval_requested", "approval_answered", "note", "conversation_forked", "conversation_deleted", "conversation_purged", "actor_started", "actor_stopped", "actor_failed", "token_created", "token_revoked"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -1000,3 +1008,57 @@ class ActorFailed(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ActorFailed: _TypeAlias = ActorFailed  # noqa: Y015
+
+@_typing.final
+class TokenCreated(_message.Message):
+    """Somebody may use the server from now on. In the control log alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    EXPIRES_US_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    role: _builtins.str
+    """viewer, operator or admin."""
+    hash: _builtins.bytes
+    """SHA-256 of the token, which itself is nowhere."""
+    expires_us: _builtins.int
+    """When it ends by itself; 0: never."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        role: _builtins.str = ...,
+        hash: _builtins.bytes = ...,
+        expires_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_us", b"expires_us", "hash", b"hash", "name", b"name", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenCreated: _TypeAlias = TokenCreated  # noqa: Y015
+
+@_typing.final
+class TokenRevoked(_message.Message):
+    """Not any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenRevoked: _TypeAlias = TokenRevoked  # noqa: Y015

@@ -17,13 +17,26 @@ from axtui.runtime.config import (
     ModelProvider,
     Models,
     OAuth,
+    ServerLimits,
+    ServerTls,
+    ServerToken,
     Tls,
     ToolServer,
 )
 from axtui.runtime.config_file import MAX_BYTES, ConfigError, load
 from axtui.runtime.config_values import MAX_SECONDS, parse_duration
 
+HASHED = {"name": "a", "hash": "a" * 64, "role": "viewer"}
 FULL = """\
+server:
+  address: 0.0.0.0:9000
+  tls: {cert: tls/cert.pem, key: /key.pem, client_ca: ~/ca.pem, clients: {"ops-*": admin}}
+  tokens:
+    - name: ann
+      hash: sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+      role: operator
+      expires: 2027-01-31
+  limits: {calls: 5, message: 4MiB}
 eventlog: {sqlite: {filename: logs/run.db}}
 models:
   default: local:llama
@@ -175,6 +188,15 @@ class TestWhereItIsFrom:
 class TestWhatAFileMaySay:
     def test_everything(self, folder: Path) -> None:
         config = read(folder, FULL, STEPS="7")
+        assert config.server.address == "0.0.0.0:9000"
+        assert config.server_tls == ServerTls(
+            str(folder / "tls/cert.pem"),
+            "/key.pem",
+            str(Path.home() / "ca.pem"),
+            {"ops-*": "admin"},
+        )
+        assert config.server.tokens == (ServerToken("ann", "a" * 64, "operator", "2027-01-31"),)
+        assert config.server.limits == ServerLimits(calls=5, message=4 << 20)
         writer = Agent("writer", "my.agents:writer", "Writes for everyone, for $5", 5400.0)
         assert config.agents == (writer, Agent("reader", "my.agents:Reader.main", timeout=2.5))
         assert config.tools == {
@@ -281,9 +303,9 @@ class TestMistakes:
             "    timeout: soon\n"
             "  - {id: a, python: m, addres: x, description: 5}\n"
             "policy: {approve: {bash: yes, rm: }, budget: {steps: ten, tokens: 0}}\n"
-            "server: {}\n"
+            "telemetry: {}\n"
             "eventlg: ~\n"
-            "server: 3\n"
+            "telemetry: 3\n"
         )
         duration = "a number of seconds above zero or a duration such as '90s' or '1h30m'"
         assert problems(folder, text) == [
@@ -297,9 +319,9 @@ class TestMistakes:
             "axtui.yaml:6:34: expected 'allow', 'ask' or 'deny', got nothing",
             "axtui.yaml:6:54: expected a whole number from 1 to 1000000000, got the text 'ten'",
             "axtui.yaml:6:67: expected a whole number from 1 to 1000000000000, got the number 0",
-            "axtui.yaml:7:1: 'server' is not supported by this version of axtui",
+            "axtui.yaml:7:1: 'telemetry' is not supported by this version of axtui",
             "axtui.yaml:8:1: unknown key 'eventlg'; did you mean 'eventlog'?",
-            "axtui.yaml:9:1: duplicate key 'server', first on line 7; keep one",
+            "axtui.yaml:9:1: duplicate key 'telemetry', first on line 7; keep one",
         ]
 
     @pytest.mark.parametrize(
@@ -347,8 +369,37 @@ class TestMistakes:
             ),
             (
                 "zzz: 1",
-                "1:1: unknown key 'zzz'; known here: eventlog, planner, models, ",
+                "1:1: unknown key 'zzz'; known here: server, eventlog, planner, models, ",
             ),
+            ("server: {address: here}", "1:19: expected an address such as 127.0.0.1:8494"),
+            ("server: {address: '1.2.3.4:70000'}", "1:19: expected an address such as"),
+            (
+                "server: {adress: ''}",
+                "1:10: unknown key 'adress' in server; did you mean",
+            ),
+            ("server: {tls: {cert: a}}", "1:15: 'key' is missing in server.tls; add it"),
+            (
+                "server: {tls: {cert: a, key: b, clients: {a: viewer}}}",
+                "1:15: expected 'clients' only beside 'client_ca', got a mapping",
+            ),
+            (
+                "server: {tls: {cert: a, key: b, client_ca: c, clients: {a: root}}}",
+                "1:60: expected 'viewer', 'operator' or 'admin', got the text 'root'",
+            ),
+            (
+                f"server: {{tokens: [{{name: a, hash: {'0' * 63}, role: viewer}}]}}",
+                "1:35: expected the SHA-256 of a token: 64 hex digits",
+            ),
+            (
+                f"server: {{tokens: [{{name: a, hash: {'a' * 64}, role: viewer, expires: soon}}]}}",
+                "1:124: expected a time such as 2027-01-31",
+            ),
+            (
+                f"server: {{tokens: {[HASHED, HASHED]!s}}}",
+                "1:9: expected tokens of different names, got a mapping",
+            ),
+            ("server: {limits: {calls: 0}}", "1:26: expected a whole number from 1 to 1000000"),
+            ("server: {limits: {message: 2GiB}}", "1:28: expected a size of at most 1GiB"),
             ("agents: !secret x", "1:9: the tag '!secret' is not supported; remove it"),
             ("<<: {agents: []}", "1:1: merge keys are not supported"),
             ("? [a]\n: 1", "1:3: a key has to be text"),
