@@ -14,6 +14,8 @@ from axtui.host import Server
 from axtui.local import LocalClient
 from axtui.model.events import Record
 from axtui.model.summary import Listed
+from axtui.model.tokens import Token
+from axtui.remote.credentials import Credentials
 from axtui.remote.door import Holder
 from axtui.runtime.ax_log import AxLog
 from axtui.runtime.checkup import Check, checkup
@@ -57,6 +59,7 @@ __all__ = [
     "Client",
     "Config",
     "ConfigError",
+    "Credentials",
     "Delta",
     "Fault",
     "FoundSkill",
@@ -70,6 +73,7 @@ __all__ = [
     "RunOptions",
     "SkillProblem",
     "Taken",
+    "Token",
     "ToolInfo",
     "ToolsInfo",
     "UnknownConversation",
@@ -102,6 +106,9 @@ class Client(Protocol):
     ) -> str: ...
     async def delete(self, conversation_id: str, reason: str) -> None: ...
     async def purge(self, conversation_id: str) -> None: ...
+    async def create_token(self, name: str, role: str, hash: bytes, expires_us: int) -> None: ...
+    async def revoke_token(self, name: str) -> None: ...
+    async def tokens(self) -> list[Token]: ...
     async def find(self, conversation_id: str) -> Listed | None: ...
     async def resolve(self, name: str) -> Listed: ...
     async def conversations(
@@ -137,7 +144,7 @@ class Client(Protocol):
     async def close(self) -> None: ...
 
 
-def connect(config: Config, server: str = "") -> Client:
+def connect(config: Config, server: str = "", credentials: Credentials | None = None) -> Client:
     """The client of a server, one of Google AX at `ax://HOST:PORT`, or else of the data directory.
     Raises Refused if that can't be."""
     if not server:
@@ -149,15 +156,18 @@ def connect(config: Config, server: str = "") -> Client:
     from axtui.remote.client import RemoteClient
     from axtui.remote.dialing import Elsewhere
 
-    return RemoteClient(Elsewhere(server))
+    return RemoteClient(Elsewhere(server, credentials or Credentials()))
 
 
-def serving(config: Config, addresses: Sequence[str]) -> AbstractAsyncContextManager[Serving]:
+def serving(
+    config: Config, addresses: Sequence[str], *, insecure: bool = False
+) -> AbstractAsyncContextManager[Serving]:
     """While entered: this process holds the lease, drives every run that should be running, and
-    serves. Raises LeaseHeld, or Refused for an address that can't be had."""
+    serves. Raises LeaseHeld, or Refused for an address that can't be had, or isn't safe and
+    `insecure` isn't wanted."""
     from axtui.remote import server
 
-    return server.serving(config, addresses)
+    return server.serving(config, addresses, insecure=insecure)
 
 
 async def _serve(client: LocalClient, address: str) -> Server:

@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from axtui.host import Host, Server
 from axtui.model.events import Record
 from axtui.model.summary import Listed
+from axtui.model.tokens import Token
 from axtui.remote.door import Holder, knock
 from axtui.runtime.acting import Acting, check_new_id
 from axtui.runtime.config import Config
@@ -38,6 +40,7 @@ from axtui.runtime.inventory import (
     log_in,
 )
 from axtui.runtime.journal import Delta
+from axtui.runtime.tokens import configured_tokens, made_tokens
 from axtui.runtime.transfer import Imported, export_lines
 from axtui.runtime.verify import Fault, verify
 from axtui.v1 import state_pb2 as st
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 
 Serve: TypeAlias = Callable[["LocalClient", str], Awaitable[Server]]
 Writer: TypeAlias = "Acting | RemoteClient"
+Admitting: TypeAlias = Callable[[str], AbstractContextManager[object]]
 _CANDIDATES = 8
 # What an id that was made here may be cut down to; any other is written in full.
 _SHORTENED = re.compile(r"[0-9a-f]{4}[0-9a-f-]*")
@@ -70,11 +74,16 @@ class LocalClient:
         self._owner: RemoteClient | None = None
         self._principal = _principal()
         self._request_id = ""
+        self._admitting: Admitting = _admit
 
-    def acting(self, principal: str, request_id: str = "") -> LocalClient:
-        """The same for somebody else, in the process that holds the lease."""
+    def acting(
+        self, principal: str, request_id: str = "", admitting: Admitting | None = None
+    ) -> LocalClient:
+        """The same for somebody else, in the process that holds the lease. `admitting` is entered
+        with the conversation's id while a run is started or resumed."""
         other = copy(self)
         other._principal, other._request_id = principal, request_id
+        other._admitting = admitting or _admit
         return other
 
     # Runs
@@ -85,11 +94,13 @@ class LocalClient:
         """Accept a run and drive it, here or where others are driven."""
         if await self.find(conversation_id) is None:
             check_new_id(conversation_id)
-        return await (await self._write()).start(conversation_id, input, agent, options)
+        with self._admitting(conversation_id):
+            return await (await self._write()).start(conversation_id, input, agent, options)
 
     async def resume(self, conversation_id: str, options: RunOptions) -> st.State:
         """Go on with an unfinished run, here or where others are driven."""
-        return await (await self._write()).resume(conversation_id, options)
+        with self._admitting(conversation_id):
+            return await (await self._write()).resume(conversation_id, options)
 
     async def mark_resumed(self, conversation_id: str) -> st.State:
         """Say that a run is to go on, and leave it to whoever drives it."""
@@ -130,7 +141,20 @@ class LocalClient:
         """Store an exported conversation."""
         return await (await self._write()).restore(lines)
 
+    async def create_token(self, name: str, role: str, hash: bytes, expires_us: int) -> None:
+        """Let somebody in."""
+        await (await self._write()).create_token(name, role, hash, expires_us)
+
+    async def revoke_token(self, name: str) -> None:
+        """Let somebody in no more."""
+        await (await self._write()).revoke_token(name)
+
     # Looking
+
+    async def tokens(self) -> list[Token]:
+        """Every token there has been, those of the configuration included."""
+        made = {} if self._is_empty() else await made_tokens(self._read())
+        return sorted([*configured_tokens(self.config), *made.values()])
 
     async def find(self, conversation_id: str) -> Listed | None:
         """What a list says of a conversation, if there is one of that very id."""
@@ -340,6 +364,10 @@ class LocalClient:
                     raise UnknownConversation(conversation_id) from None
                 raise
         return self._log
+
+
+def _admit(conversation_id: str) -> AbstractContextManager[object]:
+    return nullcontext()
 
 
 def _check_folder(folder: Path) -> None:

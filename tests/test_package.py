@@ -30,7 +30,11 @@ ROOMS = {
     "remote.door": {"runtime"},
     "remote.background": {"runtime"},
     "remote.messages": {"model", "v1", "agent", "runtime"},
-    "remote.dialing": {"rpc", "runtime", "remote.messages", "remote.background", "remote.door"},
+    "remote.addresses": {"runtime"},
+    "remote.credentials": {"runtime"},
+    "remote.diagnosis": {"remote.addresses", "remote.credentials"},
+    "remote.dialing": {"rpc", "runtime", "remote.messages", "remote.background", "remote.door"}
+    | {"remote.addresses", "remote.credentials", "remote.diagnosis"},
     "remote.client": {"model", "v1", "rpc", "runtime", "remote.messages", "remote.door"},
     "host": {"runtime", "remote.background", "remote.door"},
     "local": {"model", "v1", "runtime", "host"}

@@ -26,6 +26,7 @@ COMMANDS = {
     "tools": "the tools that a model would be offered, and what the policy says of each",
     "skills": "the Agent Skills that there are, and whether some are valid",
     "actors": "the processes that have worked for this log, and how they are",
+    "token": "let clients into a server: create, list or revoke tokens",
     "verify": "check that the log is what was written",
     "doctor": "check all that runs need, and say what to do where it isn't right",
     "init": "write a commented axtui.yaml, or the skeleton of an agent",
@@ -43,7 +44,10 @@ Agent runs as durable jobs: kill anything, and go on from the last finished step
 """
 _ASKS_HELP = ("-h", "--help", "help")
 _ASKS_VERSION = ("-V", "--version")
-_WITH_VALUE = ("--config", "--data-dir", "--output", "--server")
+_WITH_VALUE = (
+    *("--config", "--data-dir", "--output", "--server"),
+    *("--token-file", "--ca", "--cert", "--key"),
+)
 
 
 def main(argv: list[str] | None = None) -> int:

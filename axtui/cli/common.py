@@ -18,6 +18,7 @@ from axtui.cli.output import OutputFailed, report, write
 from axtui.client import (
     ActorError,
     ConfigError,
+    Credentials,
     LeaseHeld,
     LogError,
     Refused,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 4, 5, 130
 _END_SECONDS = 0.3
+_MAX_TOKEN = 1000
 
 
 class Command(Protocol):
@@ -88,6 +90,8 @@ def make_parser(name: str, command: Any) -> Parser:
     )
     command.configure(parser)
     add_common(parser)
+    if not hasattr(command, "run_alone"):
+        add_remote(parser)
     return parser
 
 
@@ -101,13 +105,36 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         "--data-dir", metavar="DIR", help="where the log is kept; else AXTUI_DATA_DIR"
     )
     common.add_argument(
-        "--server", metavar="ADDR", help="the server to work on; else AXTUI_SERVER, or the log here"
+        "--server",
+        metavar="ADDR",
+        help="the server to work on: HOST:PORT, https://HOST:PORT with TLS, or unix:PATH; "
+        "else AXTUI_SERVER, or the log here",
     )
     common.add_argument(
         "--output", choices=("text", "json"), default="text", help="json: one object a line"
     )
     common.add_argument("--no-color", action="store_true", help="as with NO_COLOR set")
     common.add_argument("-v", "--verbose", action="store_true", help="say more")
+
+
+def add_remote(parser: argparse.ArgumentParser) -> None:
+    """Add what a command takes that connects to a server."""
+    remote = parser.add_argument_group("options of work on a server")
+    remote.add_argument(
+        "--token-file", metavar="FILE", help="the file that holds the token; else AXTUI_TOKEN"
+    )
+    remote.add_argument(
+        "--ca", metavar="FILE", help="who signs the server's certificate; else AXTUI_CA"
+    )
+    remote.add_argument(
+        "--cert", metavar="FILE", help="a certificate of ours to show; else AXTUI_CERT"
+    )
+    remote.add_argument("--key", metavar="FILE", help="its key; else AXTUI_KEY")
+    remote.add_argument(
+        "--insecure",
+        action="store_true",
+        help="send the token in the clear too, for whoever reads along",
+    )
 
 
 def run_command(name: str, command: Any, argv: list[str]) -> int:
@@ -175,11 +202,41 @@ async def _run(command: Any, args: argparse.Namespace) -> int:
 async def connected(args: argparse.Namespace) -> AsyncIterator[Client]:
     """The client that the options and the environment say, closed at the end."""
     config = load_config(args.config, args.data_dir, os.environ, current_folder())
-    client = connect(config, args.server or os.environ.get("AXTUI_SERVER", ""))
+    server = args.server or os.environ.get("AXTUI_SERVER", "")
+    client = connect(config, server, _credentials(args, server) if server else None)
     try:
         yield client
     finally:
         await client.close()
+
+
+def _credentials(args: argparse.Namespace, server: str) -> Credentials:
+    if (args.ca or args.cert or args.key) and not server.startswith("https://"):
+        raise UsageError("--ca, --cert and --key are for TLS", f"write --server https://{server}")
+    ca, cert, key = (
+        getattr(args, name) or os.environ.get(f"AXTUI_{name.upper()}", "")
+        for name in ("ca", "cert", "key")
+    )
+    if bool(cert) != bool(key):
+        raise UsageError("--cert and --key go together", "give both of them, or neither")
+    return Credentials(_token(args.token_file), ca, cert, key, args.insecure)
+
+
+def _token(file: str | None) -> str:
+    """The token of a file or else of the environment. It is in no error."""
+    where, token = "AXTUI_TOKEN", os.environ.get("AXTUI_TOKEN", "")
+    if file is not None:
+        where = f"--token-file {file}"
+        try:
+            with open(file, "rb") as source:
+                token = source.read(_MAX_TOKEN + 1).decode(errors="replace")
+        except OSError as error:
+            raise UsageError(f"{where}: {error.strerror}") from None
+    token = token.strip()
+    fit = token.isascii() and token.isprintable() and token.split() == [token]
+    if (token or file is not None) and (not fit or len(token) > _MAX_TOKEN):
+        raise UsageError(f"{where} holds no token", "`axtui token create NAME` prints one")
+    return token
 
 
 def current_folder() -> Path:

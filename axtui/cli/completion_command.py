@@ -10,7 +10,7 @@ import re
 from importlib import import_module
 
 from axtui.cli import COMMANDS
-from axtui.cli.common import connected, make_parser
+from axtui.cli.common import add_remote, connected, make_parser
 from axtui.cli.output import print_text, write
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -59,6 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "shell", choices=(*_SHELLS, "ids"), metavar="bash|zsh|fish", help="whose completions"
     )
+    add_remote(parser)
 
 
 async def run_alone(args: argparse.Namespace) -> int:

@@ -1,5 +1,8 @@
 """Drive every run that should be running, and let terminals attach.
 
+It listens on this machine alone unless the configuration (server.address) or --address says
+otherwise; any other address takes TLS, and tokens or client certificates.
+
 SIGTERM or Ctrl+C ends it: its runs are paused, and go on once it is started again.
 """
 
@@ -18,13 +21,17 @@ from axtui.client import LeaseHeld, load_config, serving
 if TYPE_CHECKING:
     from axtui.client import Serving
 
-DEFAULT_ADDRESS = "127.0.0.1:8494"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of serve."""
     add = parser.add_argument
-    add("--address", metavar="ADDR", help=f"HOST:PORT or unix:PATH (default: {DEFAULT_ADDRESS})")
+    add("--address", metavar="ADDR", help="HOST:PORT or unix:PATH; else server.address")
+    add(
+        "--insecure",
+        action="store_true",
+        help="listen in the clear, and let in whoever comes, on any address: whoever reaches it "
+        "may run commands as you",
+    )
     add("--background", metavar="SECONDS", type=float, help=argparse.SUPPRESS)
 
 
@@ -40,7 +47,8 @@ async def run_alone(args: argparse.Namespace) -> int:
             pass
         return 0
     with Interrupt(args) as interrupt:
-        async with serving(config, [args.address or DEFAULT_ADDRESS]) as held:
+        address = args.address or config.server.address
+        async with serving(config, [address], insecure=args.insecure) as held:
             _tell(args, held)
             await interrupt.wait()
     return 0
@@ -49,6 +57,8 @@ async def run_alone(args: argparse.Namespace) -> int:
 def _tell(args: argparse.Namespace, held: Serving) -> None:
     for name, error in held.failed.items():
         say(f"axtui: the run of {name} can't go on: {error}")
+    for warning in held.warnings:
+        say(f"axtui: warning: {warning}")
     for address in held.addresses:
         if args.output == "json":
             print_json({"kind": "listening", "address": address, "pid": os.getpid()})

@@ -17,6 +17,7 @@ from axtui.model.codec import dump_json
 from axtui.model.events import Record
 from axtui.model.ids import new_id
 from axtui.model.summary import Listed
+from axtui.model.tokens import Token
 from axtui.remote import messages as msg
 from axtui.remote.door import Holder
 from axtui.runtime.controller import Accepted, RunOptions
@@ -51,9 +52,14 @@ class Dialing(Protocol):
     was_there: bool
     configuration: bytes
     folder: str
+    metadata: tuple[tuple[str, str], ...]
 
     async def dial(self) -> grpc.aio.Channel:
         """The channel to it, once there is somebody at the other end. Raises Unreachable."""
+        ...
+
+    async def why(self) -> Unreachable | None:
+        """Why nobody answers, from another look; None if that tells nothing."""
         ...
 
     async def close(self) -> None:
@@ -75,7 +81,7 @@ class RemoteClient:
         self._stub: rpc.Stub
         self._lost = True
         self._was_there = server.was_there
-        self._metadata = (("axtui-api", msg.API),)
+        self._metadata = (("axtui-api", msg.API), *server.metadata)
         self._warnings: deque[str] = deque(maxlen=10)
         self.connection = ""
 
@@ -177,6 +183,23 @@ class RemoteClient:
             if not lost:
                 raise
 
+    async def create_token(self, name: str, role: str, hash: bytes, expires_us: int) -> None:
+        """Let somebody in."""
+        request = sv.CreateTokenRequest(
+            name=_text(name), role=role, hash=hash, expires_us=expires_us, request_id=new_id()
+        )
+        await self._call("create_token", request)
+
+    async def revoke_token(self, name: str) -> None:
+        """Let somebody in no more."""
+        request = sv.RevokeTokenRequest(name=_text(name), request_id=new_id())
+        await self._call("revoke_token", request)
+
+    async def tokens(self) -> list[Token]:
+        """Every token there has been, those of the configuration included."""
+        reply = await self._call("list_tokens", sv.ListTokensRequest())
+        return [*map(msg.token_of, reply.tokens)]
+
     async def restore(self, lines: Iterable[str]) -> Imported:
         """Store an exported conversation. Not tried again: what is stored is refused."""
         await self._connect()
@@ -187,10 +210,10 @@ class RemoteClient:
             await call.done_writing()
             reply = await call
         except grpc.aio.AioRpcError as error:
-            raise self._explain(error) from None
+            raise await self._explain(error) from None
         except asyncio.InvalidStateError:
             # It was refused before we had said all.
-            raise self._explain(await _ended(call)) from None
+            raise await self._explain(await _ended(call)) from None
         finally:
             call.cancel()
         return Imported(reply.conversation_id, reply.events)
@@ -369,7 +392,7 @@ class RemoteClient:
                     yield reply
                 return
             except grpc.aio.AioRpcError as error:
-                delay = tries.delay(error)
+                delay = await tries.delay(error)
             yield None
             await asyncio.sleep(delay)
 
@@ -380,7 +403,7 @@ class RemoteClient:
             async for reply in getattr(self._stub, method)(request, metadata=self._metadata):
                 yield reply
         except grpc.aio.AioRpcError as error:
-            raise self._explain(error) from None
+            raise await self._explain(error) from None
 
     async def _connect(self) -> None:
         if self._lost:
@@ -394,16 +417,34 @@ class RemoteClient:
             self.connection = ""
             self._warnings.append(f"{self._server.name} is there again")
 
-    def _explain(self, error: grpc.aio.AioRpcError) -> Exception:
-        """What to raise of a call that has failed for good."""
+    def _told(self, error: grpc.aio.AioRpcError) -> Exception:
+        """What to raise of a failed call, from what was said of it."""
         details = dict(error.trailing_metadata() or ())
         if problem := details.get("axtui-problem-bin"):
             return msg.error_of(sv.Problem.FromString(problem))
         if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return Refused("usage", f"{self._server.name}: {error.details()}")
-        if error.code() == grpc.StatusCode.UNIMPLEMENTED:
-            return Unreachable(f"{self._server.name} is no server of axtui, or one of another age")
+            return Refused("limit", f"{self._server.name}: {error.details()}")
         return Unreachable(f"{self._server.name}: {error.details() or error.code().name}")
+
+    async def _explain(self, error: grpc.aio.AioRpcError) -> Exception:
+        """The same, of one that has failed for good: looks for why, where that isn't known."""
+        told = self._told(error)
+        if not isinstance(told, Unreachable):
+            return told
+        if error.code() == grpc.StatusCode.UNIMPLEMENTED:
+            return await self._of_another_age()
+        return await self._server.why() or told
+
+    async def _of_another_age(self) -> Unreachable:
+        hint = "install the same version of axtui on both sides"
+        try:
+            request = sv.GetServerRequest()
+            found = await self._stub.get_server(request, metadata=self._metadata, timeout=5)
+        except grpc.aio.AioRpcError:
+            return Unreachable(f"{self._server.name} speaks gRPC, but is no server of axtui", hint)
+        return Unreachable(
+            f"{self._server.name} is a server of axtui {found.version}, which can't do this", hint
+        )
 
 
 class _Tries:
@@ -416,17 +457,17 @@ class _Tries:
 
     async def failed(self, error: grpc.aio.AioRpcError) -> None:
         """Wait until it is time to try again. Raises what there is to be raised instead."""
-        await asyncio.sleep(self.delay(error))
+        await asyncio.sleep(await self.delay(error))
 
-    def delay(self, error: grpc.aio.AioRpcError) -> float:
+    async def delay(self, error: grpc.aio.AioRpcError) -> float:
         """How long to wait before the next try."""
         client = self._client
         client._lost = True
-        explained = client._explain(error)
+        explained = client._told(error)
         gone = isinstance(explained, Unreachable) and error.code() in _LOST
         late = time.monotonic() - self._since > PATIENCE_SECONDS
         if not gone or late or not client._was_there:
-            raise explained from None
+            raise await client._explain(error) from None
         if not client.connection:
             client.connection = str(explained)
             client._warnings.append(f"the connection is lost, trying again ({explained})")

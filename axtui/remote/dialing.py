@@ -11,10 +11,13 @@ import grpc.aio
 
 from axtui import rpc  # noqa: F401  (it keeps gRPC quiet)
 from axtui.remote import messages as msg
+from axtui.remote.addresses import server_address
 from axtui.remote.background import start_background
+from axtui.remote.credentials import Credentials, channel_credentials
+from axtui.remote.diagnosis import diagnose
 from axtui.remote.door import knock
 from axtui.runtime.config import Config
-from axtui.runtime.errors import Unreachable
+from axtui.runtime.errors import Refused, Unreachable
 from axtui.runtime.eventlog.lease import holder
 
 OPTIONS: list[tuple[str, Any]] = [
@@ -30,6 +33,7 @@ OPTIONS: list[tuple[str, Any]] = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     # Also how long a connection may take to be made.
     ("grpc.min_reconnect_backoff_ms", 5_000),
+    ("grpc.dns_ares_query_timeout", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
 _START_SECONDS = 15.0
@@ -40,18 +44,44 @@ class Elsewhere:
     """A server at an address that somebody has named."""
 
     was_there = False
+    metadata: tuple[tuple[str, str], ...] = ()
     configuration = b""
     folder = ""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, credentials: Credentials) -> None:
         self.name = address
+        self._address = server_address(address)
+        self._credentials = credentials
         self._channel: grpc.aio.Channel | None = None
+        token = credentials.token
+        in_the_clear = not self._address.tls and not self._address.is_local
+        if token and in_the_clear and not credentials.insecure:
+            raise Refused(
+                "usage",
+                f"the token would be sent to {address} in the clear",
+                f"use https://{self._address.target}; or --insecure, whoever reads along",
+            )
+        if token:
+            self.metadata = (("authorization", f"Bearer {token}"),)
 
     async def dial(self) -> grpc.aio.Channel:
-        """The channel; it connects when it is used."""
+        """The channel; it connects when it is used. Raises Refused for files of TLS that can't be
+        used."""
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self.name, OPTIONS)
+            target, options = self._address.target, [*OPTIONS]
+            if self._address.is_local:
+                options.append(("grpc.enable_http_proxy", 0))
+            if self._address.tls:
+                tls = channel_credentials(self._credentials)
+                self._channel = grpc.aio.secure_channel(target, tls, options)
+            else:
+                self._channel = grpc.aio.insecure_channel(target, options)
         return self._channel
+
+    async def why(self) -> Unreachable | None:
+        """Why it can't be reached, from what is at the address now; None if that looks well."""
+        cause = await diagnose(self._address, self._credentials)
+        return cause and Unreachable(*cause)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -64,6 +94,7 @@ class Neighbour:
     started in its place."""
 
     was_there = True
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -78,6 +109,10 @@ class Neighbour:
         if self._channel is None:
             self._channel = grpc.aio.insecure_channel(address, OPTIONS)
         return self._channel
+
+    async def why(self) -> Unreachable | None:
+        """Nothing that its socket would tell."""
+        return None
 
     async def close(self) -> None:
         """Close the channel."""

@@ -13,9 +13,10 @@ from axtui.agent import ActorError
 from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Record
 from axtui.model.summary import Listed, Summary
+from axtui.model.tokens import Token
 from axtui.runtime.config import Config, Settings
 from axtui.runtime.controller import RunOptions
-from axtui.runtime.errors import Refused
+from axtui.runtime.errors import Refused, Unreachable
 from axtui.runtime.eventlog.base import LogDamaged, LogError, Taken, UnknownConversation
 from axtui.runtime.inventory import AgentInfo, Offered, ToolInfo, ToolsInfo
 from axtui.runtime.journal import Delta
@@ -59,6 +60,8 @@ def problem(error: Exception) -> sv.Problem:
 def error_of(told: sv.Problem) -> Exception:
     """The error that a server has met."""
     match told.kind:
+        case "" if told.code == "version":
+            return Unreachable(told.message, told.hint)
         case "":
             return Refused(told.code, told.message, told.hint)  # type: ignore[arg-type]
         case "actor":
@@ -129,6 +132,21 @@ def listed_of(told: sv.Listed) -> Listed:
     """The line of a list."""
     fields = (getattr(told, name) for name in Summary._fields[1:])
     return Listed(Summary(told.conversation_id, *fields), told.seq, told.updated_us)
+
+
+def token(found: Token) -> sv.Token:
+    """A token, without its hash."""
+    said: dict[str, Any] = found._asdict()
+    del said["hash"]
+    return sv.Token(**said)
+
+
+def token_of(told: sv.Token) -> Token:
+    """A token."""
+    said: dict[str, Any] = {
+        field.name: getattr(told, field.name) for field in told.DESCRIPTOR.fields
+    }
+    return Token(**said, hash=b"")
 
 
 def options(wanted: RunOptions) -> sv.RunOptions:

@@ -4,65 +4,59 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 import tempfile
 import time
-import traceback
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import wraps
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import grpc
 import grpc.aio
 
-from axtui.agent import ActorError
 from axtui.host import Host
 from axtui.local import LocalClient
 from axtui.remote import messages as msg
 from axtui.remote.feed import Feed
 from axtui.remote.unharmed import unharmed
+from axtui.runtime.acting import check_new_id
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused
-from axtui.runtime.eventlog.base import PAGE, LogError, UnknownConversation
+from axtui.runtime.eventlog.base import PAGE, UnknownConversation
 from axtui.v1 import service_pb2 as sv
 from axtui.v1 import state_pb2 as st
 
-Context = grpc.aio.ServicerContext[Any, Any]
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 # Watchers share the time between two messages: sending one takes about a tenth of this.
 PAUSE_SECONDS = 0.001
 MAX_PAUSE_SECONDS = 0.25
 MAX_IMPORT = 1 << 30
+# Of a folder, with room for what is put behind a name that is cut off.
+_MAX_NAME = 160
 _CHUNK = 1 << 20
-_STATUS = {
-    "usage": grpc.StatusCode.INVALID_ARGUMENT,
-    "unknown": grpc.StatusCode.NOT_FOUND,
-    "taken": grpc.StatusCode.ALREADY_EXISTS,
-    "denied": grpc.StatusCode.PERMISSION_DENIED,
-    "in_flight": grpc.StatusCode.FAILED_PRECONDITION,
-    "held": grpc.StatusCode.FAILED_PRECONDITION,
-    "state": grpc.StatusCode.FAILED_PRECONDITION,
-    "damaged": grpc.StatusCode.DATA_LOSS,
-}
 
 
 class Controller:
-    """Serves `client`, in the process that holds the lease. `principal` says who has called."""
+    """Serves `client`, in the process that holds the lease. `client_for` gives the client that acts
+    for whoever makes a call, once for the request of an id."""
 
     def __init__(
-        self, client: LocalClient, host: Host, principal: Callable[[Context], str]
+        self, client: LocalClient, host: Host, client_for: Callable[[str], LocalClient]
     ) -> None:
         self._client = client
         self._host = host
-        self._principal = principal
+        self._client_for = client_for
         self._feeds: dict[str, Feed] = {}
         self._watching = 0
         self._calls = 0
+        self._starting: Counter[str] = Counter()
         self._last_call = time.monotonic()
 
     # Runs
@@ -70,37 +64,36 @@ class Controller:
     async def start(self, request: sv.StartRequest, context: Context) -> sv.StartReply:
         name = request.conversation_id
         options = msg.options_of(request.options)
-        if _is_neighbour(context) and request.configuration:
-            self._refuse_other(request.configuration)
+        acting = self._client_for(request.request_id)
+        if self._is_neighbour(request.configuration, context):
+            accepted = await acting.start(name, request.input, request.agent, options)
         else:
-            options = replace(options, workspace=workspace(self._client.config, name))
-        accepted = await self._acting(context, request.request_id).start(
-            name, request.input, request.agent, options
-        )
+            async with self._workspace(name) as folder:
+                options = replace(options, workspace=folder)
+                accepted = await acting.start(name, request.input, request.agent, options)
         self._host.left_to_us.add(name)
         return sv.StartReply(exec_id=accepted.exec_id, seq=accepted.seq)
 
     async def resume(self, request: sv.ResumeRequest, context: Context) -> st.State:
-        if _is_neighbour(context) and request.configuration:
-            self._refuse_other(request.configuration)
+        self._is_neighbour(request.configuration, context)
         options = msg.options_of(request.options)
-        acting = self._acting(context, request.request_id)
+        acting = self._client_for(request.request_id)
         state = await acting.resume(request.conversation_id, options)
         self._host.left_to_us.add(request.conversation_id)
         return state
 
     async def pause(self, request: sv.StopRequest, context: Context) -> sv.Done:
-        acting = self._acting(context, request.request_id)
+        acting = self._client_for(request.request_id)
         await acting.pause(request.conversation_id, request.reason)
         return sv.Done()
 
     async def cancel(self, request: sv.StopRequest, context: Context) -> sv.Done:
-        acting = self._acting(context, request.request_id)
+        acting = self._client_for(request.request_id)
         await acting.cancel(request.conversation_id, request.reason)
         return sv.Done()
 
     async def answer(self, request: sv.AnswerRequest, context: Context) -> st.State:
-        return await self._acting(context, request.request_id).answer(
+        return await self._client_for(request.request_id).answer(
             request.conversation_id,
             request.question_id,
             request.choice,
@@ -113,17 +106,17 @@ class Controller:
         edit = msg.json_of(request.edit, "the edit")
         if not isinstance(edit, dict | None):
             raise Refused("usage", "an edit is an object of an event's fields")
-        acting = self._acting(context, request.request_id)
+        acting = self._client_for(request.request_id)
         name = await acting.fork(request.source_id, seq, request.conversation_id, edit)
         return sv.ForkReply(conversation_id=name)
 
     async def delete(self, request: sv.DeleteRequest, context: Context) -> sv.Done:
-        acting = self._acting(context, request.request_id)
+        acting = self._client_for(request.request_id)
         await acting.delete(request.conversation_id, request.reason)
         return sv.Done()
 
     async def purge(self, request: sv.PurgeRequest, context: Context) -> sv.Done:
-        await self._acting(context).purge(request.conversation_id)
+        await self._client_for("").purge(request.conversation_id)
         return sv.Done()
 
     async def restore(self, requests: AsyncIterator[sv.Lines], context: Context) -> sv.RestoreReply:
@@ -133,10 +126,24 @@ class Controller:
                 if file.tell() > MAX_IMPORT:
                     raise Refused("usage", f"an import has at most {MAX_IMPORT:,} bytes")
             file.seek(0)
-            stored = await self._acting(context).restore(file)
+            stored = await self._client_for("").restore(file)
         return sv.RestoreReply(conversation_id=stored.conversation_id, events=stored.events)
 
+    async def create_token(self, request: sv.CreateTokenRequest, context: Context) -> sv.Done:
+        acting = self._client_for(request.request_id)
+        await acting.create_token(request.name, request.role, request.hash, request.expires_us)
+        return sv.Done()
+
+    async def revoke_token(self, request: sv.RevokeTokenRequest, context: Context) -> sv.Done:
+        await self._client_for(request.request_id).revoke_token(request.name)
+        return sv.Done()
+
     # Looking
+
+    async def list_tokens(
+        self, request: sv.ListTokensRequest, context: Context
+    ) -> sv.ListTokensReply:
+        return sv.ListTokensReply(tokens=map(msg.token, await self._client.tokens()))
 
     async def find(self, request: sv.ConversationName, context: Context) -> sv.FindReply:
         found = await self._client.find(request.conversation_id)
@@ -236,18 +243,15 @@ class Controller:
         return msg.offered(await self._client.prompts(request.server))
 
     def guarded(self, method: Any) -> Any:
-        """The method, with what it raises told to the client."""
+        """The method, for clients of our version."""
         if inspect.isasyncgenfunction(method):
 
             @wraps(method)
             async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
                 with self._serving():
-                    try:
-                        _check_version(context)
-                        async for reply in method(request, context):
-                            yield reply
-                    except Exception as error:
-                        await _refuse(context, error)
+                    _check_version(context)
+                    async for reply in method(request, context):
+                        yield reply
                     if method.__name__ == "watch":
                         await context.abort(grpc.StatusCode.UNAVAILABLE, "the server shuts down")
 
@@ -256,11 +260,8 @@ class Controller:
         @wraps(method)
         async def unary(request: Any, context: Context) -> Any:
             with self._serving():
-                try:
-                    _check_version(context)
-                    return await unharmed(method(request, context))
-                except Exception as error:
-                    await _refuse(context, error)
+                _check_version(context)
+                return await unharmed(method(request, context))
 
         return unary
 
@@ -279,14 +280,15 @@ class Controller:
             self._calls -= 1
             self._last_call = time.monotonic()
 
-    def _acting(self, context: Context, request_id: str = "") -> LocalClient:
-        return self._client.acting(self._principal(context), request_id)
-
     def _pause(self) -> float:
         return min(self._watching * PAUSE_SECONDS, MAX_PAUSE_SECONDS)
 
-    def _refuse_other(self, configuration: bytes) -> None:
+    def _is_neighbour(self, configuration: bytes, context: Context) -> bool:
+        """Whether the caller is a process that could as well hold the lease itself. Raises Refused
+        for one that would run something else than we do."""
         config = self._client.config
+        if not configuration or not str(context.peer()).startswith("unix:"):
+            return False
         if configuration != msg.digest(config):
             raise Refused(
                 "held",
@@ -294,12 +296,36 @@ class Controller:
                 f"({config.path or 'the defaults'})",
                 "wait for it or stop it, or use another --data-dir",
             )
+        return True
+
+    @asynccontextmanager
+    async def _workspace(self, conversation_id: str) -> AsyncIterator[str]:
+        """The folder of a conversation that is being started; one that isn't has none."""
+        if await self._client.find(conversation_id) is None:
+            check_new_id(conversation_id)
+        folder = workspace(self._client.config, conversation_id)
+        self._starting[conversation_id] += 1
+        try:
+            yield folder
+        finally:
+            self._starting[conversation_id] -= 1
+            if not self._starting[conversation_id]:
+                del self._starting[conversation_id]
+                if await self._client.find(conversation_id) is None:
+                    with suppress(OSError):
+                        os.rmdir(folder)
 
 
 def workspace(config: Config, conversation_id: str) -> str:
     """The folder of a conversation's own that a server has for it."""
     beside = config.data_dir.with_name(f"{config.data_dir.name}-workspaces")
-    folder = Path(config.environment.workspace or beside, quote(conversation_id, safe=""))
+    name = quote(conversation_id, safe="")
+    if not name.strip("."):
+        # Else it is this folder, or the one above.
+        name = name.replace(".", "%2E")
+    if len(name) > _MAX_NAME:
+        name = f"{name[: _MAX_NAME // 2]}-{sha256(conversation_id.encode()).hexdigest()}"
+    folder = Path(config.environment.workspace or beside, name)
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
 
@@ -308,24 +334,8 @@ def _check_version(context: Context) -> None:
     spoken = dict(context.invocation_metadata() or ()).get("axtui-api", "")
     if spoken != msg.API:
         raise Refused(
-            "usage",
-            f"the client speaks version {spoken!r} of the protocol, this server {msg.API!r}",
+            "version",
+            f"the client speaks version {str(spoken)[:20]!r} of the protocol, the server, axtui "
+            f"{version('axtui')}, {msg.API!r}",
             "install the same version of axtui on both sides",
         )
-
-
-async def _refuse(context: Context, error: Exception) -> NoReturn:
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    if not isinstance(error, Refused | LogError | ActorError | OSError):
-        # A mistake of ours: whoever runs the server has to see it, the client not.
-        traceback.print_exception(error, file=sys.stderr)
-        await context.abort(grpc.StatusCode.INTERNAL, "the server has failed")
-    problem = msg.problem(error)
-    details = (("axtui-problem-bin", problem.SerializeToString()),)
-    status = _STATUS.get(problem.code, grpc.StatusCode.INTERNAL)
-    await context.abort(status, problem.message[:1000], details)
-
-
-def _is_neighbour(context: Context) -> bool:
-    return str(context.peer()).startswith("unix:")

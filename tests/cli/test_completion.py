@@ -57,7 +57,7 @@ def test_bash(shell: Cli) -> None:
         shell("exec", "--agent", "echo", "--input", "x", "--conversation", name)
     assert set(complete(shell, "axtui ")) == {*COMMANDS, "--help", "--version"}
     assert complete(shell, "axtui ex") == ["exec", "export"]
-    assert complete(shell, "axtui exec --in") == ["--input", "--interactive"]
+    assert complete(shell, "axtui exec --in") == ["--input", "--interactive", "--insecure"]
     assert complete(shell, "axtui list --output ") == ["text", "json"]
     assert complete(shell, "axtui list --output=j") == ["json"]
     assert complete(shell, "axtui exec --approve d") == ["deny"]

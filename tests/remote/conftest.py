@@ -1,4 +1,4 @@
-"""A server as users have it, in a process of its own."""
+"""A server as users have it, in a process of its own, and one in the process of a test."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import axtui
 from axtui.remote import dialing
+from axtui.runtime.config import Agent, Config, Environment
+from axtui.runtime.config import Server as ServerConfig
+from axtui.runtime.errors import Refused
+
+from .authority import Authority
+from .harness import Serve, Served
 
 ROOT = Path(axtui.__file__).parents[1]
 SECONDS = 30.0
@@ -124,3 +131,39 @@ def quick_pings(monkeypatch: pytest.MonkeyPatch) -> None:
         "grpc.use_local_subchannel_pool": 1,
     }
     monkeypatch.setattr(dialing, "OPTIONS", [*(dict(dialing.OPTIONS) | quick).items()])
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """Signs certificates."""
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Serve]:
+    """Serves a data directory with these settings of `server`; closed at the end."""
+    found: list[Served] = []
+
+    async def start(address: str = "127.0.0.1:0", insecure: bool = False, **server: Any) -> Served:
+        agents = tuple(
+            Agent(name, f"tests.remote.agents:{name}", isolation="inline")
+            for name in ("asker", "gate")
+        )
+        config = Config(
+            data_dir=tmp_path / "data",
+            server=ServerConfig(**server),
+            agents=agents,
+            environment=Environment(workspace=str(tmp_path / "work")),
+        )
+        made = Served(config)
+        try:
+            await made.start(address, insecure=insecure)
+        except Refused:
+            await made.close()
+            raise
+        found.append(made)
+        return made
+
+    yield start
+    for made in found:
+        await made.close()

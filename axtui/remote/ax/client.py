@@ -21,6 +21,7 @@ from axtui.model.events import Draft, Head, Payload, Record, seal
 from axtui.model.fold import apply
 from axtui.model.ids import new_id
 from axtui.model.summary import Listed, summarise
+from axtui.model.tokens import Token
 from axtui.remote.dialing import OPTIONS
 from axtui.remote.door import Holder
 from axtui.runtime.actors.ax import content
@@ -220,6 +221,18 @@ class AxClient:
     async def prompts(self, server: str = "") -> Offered:
         """AX has no such thing."""
         _refuse("a list of prompts")
+
+    async def create_token(self, name: str, role: str, hash: bytes, expires_us: int) -> None:
+        """AX has no such thing."""
+        _refuse("tokens")
+
+    async def revoke_token(self, name: str) -> None:
+        """AX has no such thing."""
+        _refuse("tokens")
+
+    async def tokens(self) -> list[Token]:
+        """AX has no such thing."""
+        _refuse("tokens")
 
     async def join(self, *, start: bool) -> bool:
         """Whether others drive what is started from here on: they do, while it is followed."""

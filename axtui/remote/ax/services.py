@@ -31,6 +31,8 @@ _STATUS = {
     "state": grpc.StatusCode.FAILED_PRECONDITION,
     "held": grpc.StatusCode.UNAVAILABLE,
     "denied": grpc.StatusCode.PERMISSION_DENIED,
+    "limit": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "version": grpc.StatusCode.FAILED_PRECONDITION,
     # How runs end.
     "failed": grpc.StatusCode.UNKNOWN,
     "canceled": grpc.StatusCode.CANCELLED,
