@@ -17,7 +17,13 @@ from axtui.model.tokens import Token
 from axtui.runtime.config import Config, Settings
 from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused, Unreachable
-from axtui.runtime.eventlog.base import LogDamaged, LogError, Taken, UnknownConversation
+from axtui.runtime.eventlog.base import (
+    LogDamaged,
+    LogError,
+    Taken,
+    UnknownConversation,
+    UnknownEvent,
+)
 from axtui.runtime.inventory import AgentInfo, Offered, ToolInfo, ToolsInfo
 from axtui.runtime.journal import Delta
 from axtui.runtime.policy import Verdict
@@ -30,7 +36,12 @@ PAGE_BYTES = 1 << 20
 # The longest input, all of whose characters may take four bytes, and some more.
 MAX_MESSAGE = 72 << 20
 
-_LOG_ERRORS = {"unknown": UnknownConversation, "taken": Taken, "damaged": LogDamaged}
+_LOG_ERRORS = {
+    "unknown": UnknownConversation,
+    "no_event": UnknownEvent,
+    "taken": Taken,
+    "damaged": LogDamaged,
+}
 
 
 def digest(config: Config) -> bytes:

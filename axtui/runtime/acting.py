@@ -14,9 +14,12 @@ MAX_ID = 200
 
 
 class Acting:
-    """`request_id` is of one mutation, which is then done once however often it is asked for."""
+    """`request_id` is of one mutation, which is then done once however often it is asked for.
+    Raises Refused for one that is too long to be kept."""
 
     def __init__(self, controller: Controller, principal: str, request_id: str = "") -> None:
+        if len(request_id) > MAX_ID:
+            raise Refused("usage", f"the id of a request has at most {MAX_ID} characters")
         self._controller = controller
         self._who = principal, request_id or new_id()
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -39,16 +40,28 @@ from axtui.v1 import state_pb2 as st
 
 MAX_DELTAS = 1000
 MAX_INPUT = 16 * 1024 * 1024
+MAX_ANSWER = 1024 * 1024
+MAX_REASON = 10_000
+_APPROVE = ("", "policy", "ask", "all", "deny")
+_ON_INTERRUPTED = ("", "ask", "retry", "skip", "fail")
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run is to be run. Empty words on a resume: as before."""
+    """How a run is to be run. Empty words on a resume: as before. Raises Refused for others than
+    there are."""
 
     config: Any = None
     approve: str = ""
     on_interrupted: str = ""
     workspace: str = ""
+
+    def __post_init__(self) -> None:
+        for word, known in ((self.approve, _APPROVE), (self.on_interrupted, _ON_INTERRUPTED)):
+            if word not in known:
+                raise Refused(
+                    "usage", f"there is no {word[:80]!r}", f"there are {', '.join(known[1:])}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +118,13 @@ class Controller:
         request_id: str = "",
     ) -> Accepted:
         """Accept a run and drive it. Raises Refused, or LogError if the log fails."""
-        if len(input) > MAX_INPUT:
-            raise Refused("usage", f"the input is longer than {MAX_INPUT:,} characters")
         _refuse_unfit_id(conversation_id)
-        _refuse_unfit(input, "the input")
+        _refuse_unfit(input, "the input", MAX_INPUT)
         async with self._lock(conversation_id):
             conversation = await self.log.conversation(conversation_id, create=True)
-            done = await self._done_before(conversation, request_id)
+            done = await self._done_before(conversation, request_id, "run.started")
             if done is not None:
+                await self._refuse_other(done, agent, self._redactor.text(input), request_id)
                 return done
             state = conversation.state
             self._refuse_if_busy(state)
@@ -145,7 +157,7 @@ class Controller:
         """
         async with self._lock(conversation_id):
             conversation = await self._existing(conversation_id)
-            if await self._done_before(conversation, request_id) is not None:
+            if await self._done_before(conversation, request_id, "run.resumed") is not None:
                 return conversation.state
             if conversation.state.run.state == "paused":
                 # Its steps in flight may still have a moment to end.
@@ -173,8 +185,8 @@ class Controller:
         self, conversation_id: str, reason: str, principal: str, request_id: str = ""
     ) -> None:
         """Begin no more steps. Steps in flight may end."""
-        _refuse_unfit(reason, "the reason")
-        async with self._once(conversation_id, request_id) as conversation:
+        _refuse_unfit(reason, "the reason", MAX_REASON)
+        async with self._once(conversation_id, request_id, "run.paused") as conversation:
             if conversation is None:
                 return
             exec_id = _open_run(conversation.state).exec_id
@@ -188,8 +200,8 @@ class Controller:
         self, conversation_id: str, reason: str, principal: str, request_id: str = ""
     ) -> None:
         """End a run for good. What is in flight is stopped; nobody knows what became of it."""
-        _refuse_unfit(reason, "the reason")
-        async with self._once(conversation_id, request_id) as conversation:
+        _refuse_unfit(reason, "the reason", MAX_REASON)
+        async with self._once(conversation_id, request_id, "run.canceled") as conversation:
             if conversation is None:
                 return
             state = conversation.state
@@ -211,8 +223,8 @@ class Controller:
         request_id: str = "",
     ) -> st.State:
         """Answer a question; without an id, the only one there is. Raises Refused."""
-        _refuse_unfit(text + choice, "the answer")
-        async with self._once(conversation_id, request_id) as conversation:
+        _refuse_unfit(text + choice, "the answer", MAX_ANSWER)
+        async with self._once(conversation_id, request_id, "approval.answered") as conversation:
             if conversation is None:
                 return await self.log.state(conversation_id)
             question = _question(conversation.state, question_id)
@@ -241,7 +253,7 @@ class Controller:
         await self._existing(source_id)
         if request_id and await self.log.find(new) is not None:
             done = await self.log.conversation(new)
-            if await self._done_before(done, request_id) is not None:
+            if await self._done_before(done, request_id, "conversation.forked") is not None:
                 return done
         edited = edit and self._redactor.value(edit)
         return await fork(self.log, source_id, seq, new, edited, principal, request_id)
@@ -250,9 +262,9 @@ class Controller:
         self, conversation_id: str, reason: str, principal: str, request_id: str = ""
     ) -> None:
         """Hide a conversation; `purge` removes it for good."""
-        _refuse_unfit(reason, "the reason")
+        _refuse_unfit(reason, "the reason", MAX_REASON)
         _refuse_control_log(conversation_id)
-        async with self._once(conversation_id, request_id) as conversation:
+        async with self._once(conversation_id, request_id, "conversation.deleted") as conversation:
             if conversation is None:
                 return
             self._refuse_if_driven(conversation_id)
@@ -392,24 +404,39 @@ class Controller:
 
     @contextlib.asynccontextmanager
     async def _once(
-        self, conversation_id: str, request_id: str
+        self, conversation_id: str, request_id: str, kind: str
     ) -> AsyncIterator[Conversation | None]:
         """The conversation, nobody else's to change meanwhile; None if the request was served."""
         async with self._lock(conversation_id):
             conversation = await self.log.conversation(conversation_id)
-            if await self._done_before(conversation, request_id) is not None:
+            if await self._done_before(conversation, request_id, kind) is not None:
                 yield None
             else:
                 yield await self._existing(conversation_id)
 
-    async def _done_before(self, conversation: Conversation, request_id: str) -> Accepted | None:
+    async def _done_before(
+        self, conversation: Conversation, request_id: str, kind: str
+    ) -> Accepted | None:
+        """What a request has caused already, which is an event of that kind."""
         if not request_id or not conversation.head.seq:
             return None
         seq = await self.log.request_seq(conversation.id, request_id)
         if seq is None:
             return None
         record = (await self.log.read(conversation.id, after=seq - 1, limit=1))[0]
+        if record.kind != kind:
+            raise Refused("usage", f"request {request_id!r} has caused {record.kind} already")
         return Accepted(conversation.id, record.event().exec_id, seq)
+
+    async def _refuse_other(self, done: Accepted, agent: str, input: str, request_id: str) -> None:
+        """Raise Refused if what a request has started is another run than is wanted now."""
+        page = await self.log.read(done.conversation_id, after=done.seq - 1, limit=2)
+        started, said = (record.event() for record in page)
+        text = said.message.content[0].text
+        kept = text.blob.digest if text.HasField("blob") else sha256(text.text.encode()).digest()
+        same = kept == sha256(input.encode()).digest()
+        if not same or agent not in ("", started.run_started.agent):
+            raise Refused("usage", f"request {request_id!r} has started another run already")
 
     def _refuse_if_driven(self, conversation_id: str) -> None:
         if conversation_id in self._driven:
@@ -494,7 +521,9 @@ def _refuse_control_log(conversation_id: str) -> None:
         raise Refused("denied", f"{CONTROL_LOG} tells what became of everything else")
 
 
-def _refuse_unfit(text: str, what: str) -> None:
+def _refuse_unfit(text: str, what: str, most: int) -> None:
+    if len(text) > most:
+        raise Refused("usage", f"{what} is longer than {most:,} characters")
     # What isn't UTF-8 on a command line arrives as lone surrogates.
     try:
         text.encode()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from axtui.model.events import Draft
+from axtui.model.events import Draft, payload_of
 from axtui.model.tokens import ROLES, TOKEN_KINDS, Token, fold_tokens, secret_hash
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused
@@ -62,7 +62,8 @@ class Tokens:
         _check(name, role, hash, expires_us)
         async with self._lock:
             await self._load()
-            if await self._is_done(request_id):
+            made = pb.TokenCreated(name=name, role=role, hash=hash, expires_us=expires_us)
+            if await self._is_done(request_id, made):
                 return
             there = self._configured.get(name) or self._made.get(name)
             if there is not None and there.state(_now_us()) == "valid":
@@ -73,14 +74,14 @@ class Tokens:
                 )
             if sum(token.state(_now_us()) == "valid" for token in self._made.values()) > MAX_TOKENS:
                 raise Refused("limit", f"there are {MAX_TOKENS} tokens; revoke some")
-            made = pb.TokenCreated(name=name, role=role, hash=hash, expires_us=expires_us)
             await self._append(made, principal, request_id)
 
     async def revoke(self, name: str, principal: str, request_id: str) -> None:
         """Let somebody in no more. Raises Refused."""
         async with self._lock:
             await self._load()
-            if await self._is_done(request_id):
+            revoked = pb.TokenRevoked(name=name)
+            if await self._is_done(request_id, revoked):
                 return
             if name in self._configured:
                 raise Refused(
@@ -93,7 +94,7 @@ class Tokens:
                 raise Refused("unknown", f"there is no token {name!r}", f"there are: {known}")
             if self._made[name].revoked_us:
                 raise Refused("state", f"the token {name!r} is revoked already")
-            await self._append(pb.TokenRevoked(name=name), principal, request_id)
+            await self._append(revoked, principal, request_id)
 
     # Below
 
@@ -102,10 +103,16 @@ class Tokens:
             self._made = await made_tokens(self._log)
             self._loaded = True
 
-    async def _is_done(self, request_id: str) -> bool:
+    async def _is_done(self, request_id: str, payload: pb.TokenCreated | pb.TokenRevoked) -> bool:
         if not request_id or await self._log.find(CONTROL_LOG) is None:
             return False
-        return await self._log.request_seq(CONTROL_LOG, request_id) is not None
+        seq = await self._log.request_seq(CONTROL_LOG, request_id)
+        if seq is None:
+            return False
+        record = (await self._log.read(CONTROL_LOG, after=seq - 1, limit=1))[0]
+        if payload_of(record.event()) != payload:
+            raise Refused("usage", f"request {request_id!r} has caused something else already")
+        return True
 
     async def _append(
         self, payload: pb.TokenCreated | pb.TokenRevoked, principal: str, request_id: str

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from axtui.agent import Context, agent
 from axtui.runtime.controller import RunOptions
+from axtui.runtime.errors import Refused
 from tests.runtime.conftest import ID, MakeWorld, World
 
 
@@ -27,6 +30,18 @@ async def test_a_start_accepts_one_run(make_world: MakeWorld) -> None:
     ]
     assert accepted[0] == accepted[1]
     assert (await world.log.state(ID)).totals.runs == 1
+
+
+async def test_but_the_same_id_with_something_else_is_refused(make_world: MakeWorld) -> None:
+    world = make_world(asker)
+    long = "x" * 100_000
+    await world.controller.start(ID, long, "asker", RunOptions(), "tester", "r1")
+    await world.controller.start(ID, long, "", RunOptions(), "tester", "r1")
+    for input, name in (("hi", "asker"), (long, "echo")):
+        with pytest.raises(Refused, match="request 'r1' has started another run"):
+            await world.controller.start(ID, input, name, RunOptions(), "tester", "r1")
+    with pytest.raises(Refused, match=r"request 'r1' has caused run\.started"):
+        await world.controller.cancel(ID, "", "tester", "r1")
 
 
 async def test_an_answer_answers_one_question(make_world: MakeWorld) -> None:

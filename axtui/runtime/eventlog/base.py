@@ -63,6 +63,10 @@ class UnknownConversation(LogError):
         )
 
 
+class UnknownEvent(LogError):
+    """A conversation has no event of that seq."""
+
+
 class Taken(LogError):
     """There is a conversation of that id already."""
 

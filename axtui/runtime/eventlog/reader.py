@@ -14,7 +14,14 @@ from google.protobuf.message import DecodeError
 from axtui.model.events import Head, Record, envelope_hash
 from axtui.model.fold import FOLD_VERSION, apply
 from axtui.model.summary import Listed, Summary
-from axtui.runtime.eventlog.base import ALL, PAGE, LogDamaged, LogError, UnknownConversation
+from axtui.runtime.eventlog.base import (
+    ALL,
+    PAGE,
+    LogDamaged,
+    LogError,
+    UnknownConversation,
+    UnknownEvent,
+)
 from axtui.runtime.eventlog.schema import STORE_ERRORS, damaged, explain
 from axtui.runtime.eventlog.segments import Segment, segments
 from axtui.v1 import state_pb2 as st
@@ -197,7 +204,7 @@ class Reader:
         last = self._head(number, conversation_id).seq
         wanted = last if seq is None else seq
         if not 1 <= wanted <= last:
-            raise LogError(
+            raise UnknownEvent(
                 f"conversation {conversation_id} has no event {wanted}", f"its last is {last}"
             )
         state = self._keyframe(segments(self._connection, number), wanted)
