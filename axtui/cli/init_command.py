@@ -88,6 +88,25 @@ _CONFIG = """\
 #  # the default: *API_KEY, *TOKEN, *SECRET*, *PASSWORD* and the like.
 #  redact: ["*TOKEN", "DATABASE_URL"]
 
+# Where `axtui serve` listens, and whom it lets in. Any address but one of this machine takes TLS,
+# and tokens or client certificates. `axtui token create` makes tokens without a line here.
+#server:
+#  address: 127.0.0.1:8494
+#  tls:                            # the files are read again when they change
+#    cert: server.pem
+#    key: server.key
+#    client_ca: clients.pem        # clients need a certificate that it has signed
+#    clients: {"ci-*": operator, "*": viewer}   # by common name; without this, all are admins
+#  tokens:                         # the hash is the SHA-256 of the token
+#    - name: ann
+#      role: operator
+#      hash: "50d858e0985ecc7f60418aaf0cc5ab587f42c2570a884095a9e8ccacd0f6545c"
+#      expires: 2027-01-31
+#  # Of each client, and of all: calls at a time, new ones in a second, runs in flight.
+#  limits:
+#    {calls: 100, requests: 500, runs: 50, all_calls: 2000, all_requests: 5000, all_runs: 500,
+#     message: 72MiB}
+
 # Where the log is. A relative name counts from this file's folder.
 #eventlog:
 #  sqlite:

@@ -68,7 +68,7 @@ class Access:
 
     def _of_token(self, told: str) -> Caller:
         secret = told[len(_SCHEME) :].strip() if told.lower().startswith(_SCHEME) else ""
-        token = self._tokens.of(secret)
+        token = self._tokens.of(secret) if secret else None
         if token is None:
             raise Unauthenticated("the token is none of this server's", "check AXTUI_TOKEN")
         if not self._tokens.is_valid(token):

@@ -210,10 +210,10 @@ class RemoteClient:
             await call.done_writing()
             reply = await call
         except grpc.aio.AioRpcError as error:
-            raise await self._explain(error) from None
+            raise await self._explain(await self._refusal(error)) from None
         except asyncio.InvalidStateError:
             # It was refused before we had said all.
-            raise await self._explain(await _ended(call)) from None
+            raise await self._explain(await self._refusal(await _ended(call))) from None
         finally:
             call.cancel()
         return Imported(reply.conversation_id, reply.events)
@@ -416,6 +416,17 @@ class RemoteClient:
         if self.connection:
             self.connection = ""
             self._warnings.append(f"{self._server.name} is there again")
+
+    async def _refusal(self, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:
+        """Why an import has failed. What is refused before all was sent may end with an error of
+        gRPC's own; asked with nothing to send, a server says why."""
+        if error.code() == grpc.StatusCode.INTERNAL:
+            try:
+                await self._stub.restore(iter(()), metadata=self._metadata, timeout=_CALL_SECONDS)
+            except grpc.aio.AioRpcError as again:
+                if again.code() != grpc.StatusCode.INVALID_ARGUMENT:
+                    return again
+        return error
 
     def _told(self, error: grpc.aio.AioRpcError) -> Exception:
         """What to raise of a failed call, from what was said of it."""

@@ -28,6 +28,7 @@ _STATUS = {
     "usage": grpc.StatusCode.INVALID_ARGUMENT,
     "version": grpc.StatusCode.FAILED_PRECONDITION,
     "unknown": grpc.StatusCode.NOT_FOUND,
+    "no_event": grpc.StatusCode.OUT_OF_RANGE,
     "taken": grpc.StatusCode.ALREADY_EXISTS,
     "denied": grpc.StatusCode.PERMISSION_DENIED,
     "limit": grpc.StatusCode.RESOURCE_EXHAUSTED,

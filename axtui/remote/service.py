@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import wraps
@@ -38,6 +38,9 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 PAUSE_SECONDS = 0.001
 MAX_PAUSE_SECONDS = 0.25
 MAX_IMPORT = 1 << 30
+MAX_LISTED = 10_000
+# Words of one request that say what is looked for.
+MAX_WORDS = 100
 # Of a folder, with room for what is put behind a name that is cut off.
 _MAX_NAME = 160
 _CHUNK = 1 << 20
@@ -153,14 +156,17 @@ class Controller:
         return msg.listed(await self._client.resolve(request.conversation_id))
 
     async def list(self, request: sv.ListRequest, context: Context) -> sv.ListReply:
+        if request.limit > MAX_LISTED:
+            raise Refused("usage", f"a list has at most {MAX_LISTED:,} conversations")
+        limit = request.limit if request.limit > 0 else PAGE
         found = await self._client.conversations(
-            states=list(request.states), agent=request.agent, limit=request.limit or PAGE
+            states=_few(request.states), agent=request.agent, limit=limit
         )
         return sv.ListReply(conversations=map(msg.listed, found))
 
     async def prunable(self, request: sv.PrunableRequest, context: Context) -> sv.ListReply:
-        found = await self._client.prunable(request.before_us, list(request.states))
-        return sv.ListReply(conversations=map(msg.listed, found))
+        found = await self._client.prunable(request.before_us, _few(request.states))
+        return sv.ListReply(conversations=map(msg.listed, found[:MAX_LISTED]))
 
     async def get_state(self, request: sv.GetStateRequest, context: Context) -> st.State:
         seq = request.seq if request.HasField("seq") else None
@@ -169,7 +175,7 @@ class Controller:
     async def read(self, request: sv.ReadRequest, context: Context) -> sv.Page:
         limit = min(request.limit, PAGE) if request.limit > 0 else PAGE
         records = await self._client.read(
-            request.conversation_id, after=request.after, limit=limit, kinds=list(request.kinds)
+            request.conversation_id, after=request.after, limit=limit, kinds=_few(request.kinds)
         )
         return msg.page(next(msg.portions(records), []))
 
@@ -314,6 +320,12 @@ class Controller:
                 if await self._client.find(conversation_id) is None:
                     with suppress(OSError):
                         os.rmdir(folder)
+
+
+def _few(words: Sequence[str]) -> list[str]:
+    if len(words) > MAX_WORDS:
+        raise Refused("usage", f"at most {MAX_WORDS} states or kinds can be asked for")
+    return list(words)
 
 
 def workspace(config: Config, conversation_id: str) -> str:

@@ -74,8 +74,8 @@ async def test_a_token_of_nobody(served: Serve) -> None:
 
 @pytest.mark.parametrize("value", ["Basic x", "Bearer", "Bearer ", "x" * 4000, "Bearer a b"])
 async def test_no_token_at_all(served: Serve, value: str) -> None:
-    server = await served()
-    await server.token("viewer")
+    # Nobody has none, not even where somebody has hashed an empty variable.
+    server = await served(tokens=(ServerToken("nobody", secret_hash("").hex(), "admin"),))
     stub = server.stub()
     stub.metadata = (*stub.metadata, ("authorization", value))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -153,8 +153,9 @@ async def test_the_same_request_twice_makes_one_token(served: Serve) -> None:
     await stub("create_token", request)
     stub = server.stub("x")
     await stub("create_token", request)
-    again = sv.RevokeTokenRequest(name="ann", request_id=request.request_id)
-    await stub("revoke_token", again)
+    other = sv.RevokeTokenRequest(name="ann", request_id=request.request_id)
+    with pytest.raises(grpc.aio.AioRpcError, match="has caused something else already"):
+        await stub("revoke_token", other)
     assert [token.state(0) for token in await server.local.tokens()] == ["valid"]
 
 
@@ -263,6 +264,15 @@ async def test_who_did_what_is_in_the_log(served: Serve) -> None:
     assert who["run.started"] == "ann"
     assert who["approval.answered"] == "bob"
     assert who["conversation.purged"] == "bob"
+
+
+async def test_an_import_that_is_refused_says_why(served: Serve) -> None:
+    server = await served()
+    client = server.client(await server.token("viewer", "ann"))
+    for lines in (["x"], ["x" * 1000] * 3, ["x" * 3_000_000] * 3):
+        for _ in range(10):
+            with pytest.raises(Refused, match="ann is a viewer, and Restore takes the role admin"):
+                await client.restore(lines)
 
 
 async def test_the_control_log_can_t_be_purged(served: Serve) -> None:
