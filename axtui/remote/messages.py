@@ -182,7 +182,10 @@ def json_of(text: str, what: str) -> object:
     if not text:
         return None
     try:
-        return load_json(text)
+        value = load_json(text)
+        # What is too large for a number is read all the same.
+        dump_json(value)
+        return value
     except (ValueError, RecursionError) as error:
         raise Refused("usage", f"{what} isn't JSON: {error}") from None
 
