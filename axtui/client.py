@@ -15,7 +15,7 @@ from axtui.local import LocalClient
 from axtui.model.events import Record
 from axtui.model.summary import Listed
 from axtui.model.tokens import Token
-from axtui.remote.credentials import Credentials
+from axtui.remote.credentials import ANONYMOUS, Credentials
 from axtui.remote.door import Holder
 from axtui.runtime.ax_log import AxLog
 from axtui.runtime.checkup import Check, checkup
@@ -144,7 +144,7 @@ class Client(Protocol):
     async def close(self) -> None: ...
 
 
-def connect(config: Config, server: str = "", credentials: Credentials | None = None) -> Client:
+def connect(config: Config, server: str = "", credentials: Credentials = ANONYMOUS) -> Client:
     """The client of a server, one of Google AX at `ax://HOST:PORT`, or else of the data directory.
     Raises Refused if that can't be."""
     if not server:
@@ -156,7 +156,7 @@ def connect(config: Config, server: str = "", credentials: Credentials | None = 
     from axtui.remote.client import RemoteClient
     from axtui.remote.dialing import Elsewhere
 
-    return RemoteClient(Elsewhere(server, credentials or Credentials()))
+    return RemoteClient(Elsewhere(server, credentials))
 
 
 def serving(

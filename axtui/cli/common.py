@@ -203,7 +203,7 @@ async def connected(args: argparse.Namespace) -> AsyncIterator[Client]:
     """The client that the options and the environment say, closed at the end."""
     config = load_config(args.config, args.data_dir, os.environ, current_folder())
     server = args.server or os.environ.get("AXTUI_SERVER", "")
-    client = connect(config, server, _credentials(args, server) if server else None)
+    client = connect(config, server, _credentials(args, server))
     try:
         yield client
     finally:
@@ -212,7 +212,10 @@ async def connected(args: argparse.Namespace) -> AsyncIterator[Client]:
 
 def _credentials(args: argparse.Namespace, server: str) -> Credentials:
     if (args.ca or args.cert or args.key) and not server.startswith("https://"):
-        raise UsageError("--ca, --cert and --key are for TLS", f"write --server https://{server}")
+        where = server or "HOST:PORT"
+        raise UsageError("--ca, --cert and --key are for TLS", f"write --server https://{where}")
+    if not server:
+        return Credentials()
     ca, cert, key = (
         getattr(args, name) or os.environ.get(f"AXTUI_{name.upper()}", "")
         for name in ("ca", "cert", "key")

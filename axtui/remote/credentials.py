@@ -26,6 +26,10 @@ class Credentials:
     insecure: bool = False
 
 
+# Of who has nothing to show.
+ANONYMOUS = Credentials()
+
+
 def channel_credentials(given: Credentials) -> grpc.ChannelCredentials:
     """What gRPC speaks TLS with. Raises Refused for files that can't be used."""
     import grpc

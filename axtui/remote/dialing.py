@@ -13,7 +13,7 @@ from axtui import rpc  # noqa: F401  (it keeps gRPC quiet)
 from axtui.remote import messages as msg
 from axtui.remote.addresses import server_address
 from axtui.remote.background import start_background
-from axtui.remote.credentials import Credentials, channel_credentials
+from axtui.remote.credentials import ANONYMOUS, Credentials, channel_credentials
 from axtui.remote.diagnosis import diagnose
 from axtui.remote.door import knock
 from axtui.runtime.config import Config
@@ -48,7 +48,7 @@ class Elsewhere:
     configuration = b""
     folder = ""
 
-    def __init__(self, address: str, credentials: Credentials) -> None:
+    def __init__(self, address: str, credentials: Credentials = ANONYMOUS) -> None:
         self.name = address
         self._address = server_address(address)
         self._credentials = credentials

@@ -20,7 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 from axtui.remote import messages as msg
 from axtui.remote.roles import LEAST, suffices
 
-from .conftest import CONTROLLER
+from .harness import CONTROLLER
 
 # Of the server that is tried.
 MAX_MESSAGE = 1 << 16

@@ -15,7 +15,7 @@ from axtui.remote.service import MAX_LISTED, workspace
 from axtui.runtime.config import Config, Environment
 from axtui.v1 import service_pb2 as sv
 
-from .conftest import CONTROLLER, Serve
+from .harness import CONTROLLER, Serve
 
 OPTIONS = sv.RunOptions
 _METHODS = {method.name.lower(): method for method in CONTROLLER.methods}
