@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,22 +19,14 @@ _INLINE = ("inline_hanger", "inline_stubborn")
 
 @pytest.fixture(autouse=True)
 def _interruptible() -> Iterator[None]:
-    """A shell starts what runs in the background with Ctrl+C ignored, which children inherit."""
-    before = signal.getsignal(signal.SIGINT)
+    """A shell starts what runs in the background with Ctrl+C ignored, and `nohup` with the end of
+    the terminal ignored, which children inherit."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="session")
-def warm() -> Iterator[subprocess.Popen[str]]:
-    """What starts servers."""
-    script = str(Path(__file__).with_name("warm_servers.py"))
-    with subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield process
-        process.kill()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
