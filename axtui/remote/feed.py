@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import NamedTuple
 
 from axtui.model.events import Record
@@ -49,46 +49,56 @@ class Feed:
         self._seq = 0
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._closed = False
         self.watchers = 0
 
-    async def watch(self, after: int) -> AsyncIterator[bytes]:
-        """Messages with everything after `after`; an empty one says that there is nothing more for
-        now. It ends when the log is closed."""
+    async def watch(self, after: int) -> AsyncGenerator[tuple[bytes, int], None]:
+        """Messages with everything after `after`, each with its last seq; an empty one says that
+        there is nothing more for now. It ends when this is closed, or the log."""
         self.watchers += 1
         try:
             if self._task is None:
-                self._seq = (await self._controller.log.head(self._id)).seq
-                self._task = self._task or asyncio.create_task(self._run())
-            async for data in self._watch(after):
-                yield data
+                self._task = asyncio.create_task(self._run())
+            await self._ready.wait()
+            async for data, last in self._watch(after):
+                yield data, last
         finally:
             self.watchers -= 1
-            if not self.watchers and self._task is not None:
-                self._task.cancel()
-                self._task = None
+            if not self.watchers:
+                self.close()
 
-    async def _watch(self, after: int) -> AsyncIterator[bytes]:
+    def close(self) -> None:
+        """End what is watched."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+        self._tell()
+
+    async def _watch(self, after: int) -> AsyncIterator[tuple[bytes, int]]:
         at = self._count
         told = False
         while True:
             news = self._news
             at = max(at, self._count - len(self._frames))
+            if self._closed:
+                return
             if at < self._count:
                 frame = self._frames[at - self._count]
                 at += 1
                 if frame.after == after:
                     after = frame.last
-                    yield frame.data
+                    yield frame.data, after
             elif after < self._seq:
                 async for data, last in self._catch_up(after):
-                    yield data
+                    yield data, last
                     after = last
             elif self._task is None or self._task.done():
                 await self._ended()
                 return
             elif not told:
                 told = True
-                yield b""
+                yield b"", after
             else:
                 await news.wait()
 
@@ -116,6 +126,8 @@ class Feed:
 
     async def _run(self) -> None:
         try:
+            self._seq = (await self._controller.log.head(self._id)).seq
+            self._ready.set()
             with self._controller.watching(self._id) as watcher:
                 async for records in self._controller.log.tail(self._id, self._seq, watcher.wake):
                     deltas = watcher.take_deltas()
@@ -126,6 +138,7 @@ class Feed:
                     if records or deltas:
                         await asyncio.sleep(self._pause())
         finally:
+            self._ready.set()
             self._tell()
 
     def _publish(self, records: list[Record], made: sv.Page) -> None:

@@ -116,6 +116,7 @@ class Server:
     async def stop(self) -> None:
         """End the streams, and after a moment what else is under way."""
         await self._health.enter_graceful_shutdown()
+        self._service.drain()
         await self._server.stop(GRACE_SECONDS)
 
     def idle_seconds(self) -> float:

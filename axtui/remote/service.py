@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import wraps
 from hashlib import sha256
@@ -192,13 +192,18 @@ class Controller:
             self._feeds[name] = Feed(self._host.controller, name, self._pause)
         feed = self._feeds[name]
         self._watching += 1
+        after = request.after
         try:
-            async for data in feed.watch(request.after):
-                yield data
+            async with aclosing(feed.watch(after)) as messages:
+                async for data, last in messages:
+                    yield data
+                    after = last
         finally:
             self._watching -= 1
-            if not feed.watchers:
-                self._feeds.pop(name, None)
+            if not feed.watchers and self._feeds.get(name) is feed:
+                del self._feeds[name]
+        words = f"the server shuts down; it goes on after event {after}"
+        await context.abort(grpc.StatusCode.UNAVAILABLE, words)
 
     async def export(self, request: sv.ConversationName, context: Context) -> AsyncIterator[Any]:
         lines: list[str] = []
@@ -258,8 +263,6 @@ class Controller:
                     _check_version(context)
                     async for reply in method(request, context):
                         yield reply
-                    if method.__name__ == "watch":
-                        await context.abort(grpc.StatusCode.UNAVAILABLE, "the server shuts down")
 
             return stream
 
@@ -270,6 +273,11 @@ class Controller:
                 return await unharmed(method(request, context))
 
         return unary
+
+    def drain(self) -> None:
+        """Let go of all who watch."""
+        for feed in list(self._feeds.values()):
+            feed.close()
 
     def idle_seconds(self) -> float:
         """For how long nobody has asked for anything."""

@@ -6,13 +6,18 @@ import asyncio
 import random
 from contextlib import aclosing
 
+import grpc
+import grpc.aio
 import pytest
 
+from axtui import rpc
 from axtui.model.events import Record
 from axtui.remote import client as remote_client
+from axtui.remote import messages as msg
 from axtui.remote.client import RemoteClient
 from axtui.remote.dialing import Elsewhere
 from axtui.runtime.controller import RunOptions
+from axtui.v1 import service_pb2 as sv
 
 from .conftest import Server
 from .proxy import Proxy
@@ -123,4 +128,29 @@ async def test_one_who_reads_slowly_gets_all_of_it_and_slows_nobody(server: Serv
                 assert len(fast) == 3003
                 await asyncio.sleep(0)
     assert slow == await the_log(client, "c")
+    await client.close()
+
+
+async def test_a_server_that_shuts_down_says_where_to_go_on(server: Server) -> None:
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        client = RemoteClient(Elsewhere(server.address))
+        await client.start("c", "x", "echo", RunOptions())
+        stub = rpc.Stub(channel, sv.DESCRIPTOR.services_by_name["Controller"])
+        pages = stub.watch(sv.WatchRequest(conversation_id="c"), metadata=(("axtui-api", msg.API),))
+        seen = 0
+        while (page := await pages.read()).seqs or seen < 4:
+            seen += len(page.seqs)
+        assert server.stop() == 0
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await pages.read()
+        assert error.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert error.value.details() == "the server shuts down; it goes on after event 4"
+        await client.close()
+
+
+async def test_many_who_come_at_the_same_moment(server: Server) -> None:
+    client = RemoteClient(Elsewhere(server.address))
+    await client.start("c", "", "emitter", RunOptions([400, 0.001]))
+    for found in await asyncio.gather(*(watched(server.address, "c", 0) for _ in range(20))):
+        assert [record.seq for record in found] == list(range(1, 404))
     await client.close()
