@@ -251,12 +251,13 @@ class Controller:
         """
         _refuse_unfit_id(new)
         await self._existing(source_id)
-        if request_id and await self.log.find(new) is not None:
-            done = await self.log.conversation(new)
-            if await self._done_before(done, request_id, "conversation.forked") is not None:
-                return done
-        edited = edit and self._redactor.value(edit)
-        return await fork(self.log, source_id, seq, new, edited, principal, request_id)
+        async with self._lock(new):
+            if request_id and await self.log.find(new) is not None:
+                done = await self.log.conversation(new)
+                if await self._done_before(done, request_id, "conversation.forked") is not None:
+                    return done
+            edited = edit and self._redactor.value(edit)
+            return await fork(self.log, source_id, seq, new, edited, principal, request_id)
 
     async def delete(
         self, conversation_id: str, reason: str, principal: str, request_id: str = ""
