@@ -19,6 +19,7 @@ from axtui.remote import messages as msg
 from axtui.remote.access import Access, Caller, Context, Unauthenticated, host_of
 from axtui.remote.limits import Limits
 from axtui.remote.roles import least_role, suffices
+from axtui.remote.unharmed import unharmed
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import LogError
 
@@ -122,7 +123,7 @@ class Gate(grpc.aio.ServerInterceptor):
         answer = "stream" if handler.response_streaming else "unary"
         method = getattr(handler, f"{ask}_{answer}")
         if not handler.response_streaming:
-            yield await method(given, context)
+            yield await unharmed(method(given, context))
             return
         async with aclosing(method(given, context)) as replies:
             async for reply in replies:

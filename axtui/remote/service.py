@@ -24,7 +24,6 @@ from axtui.host import Host
 from axtui.local import LocalClient
 from axtui.remote import messages as msg
 from axtui.remote.feed import Feed
-from axtui.remote.unharmed import unharmed
 from axtui.runtime.acting import check_new_id
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused
@@ -270,7 +269,7 @@ class Controller:
         async def unary(request: Any, context: Context) -> Any:
             with self._serving():
                 _check_version(context)
-                return await unharmed(method(request, context))
+                return await method(request, context)
 
         return unary
 
