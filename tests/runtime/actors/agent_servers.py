@@ -6,14 +6,17 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
 
+import axtui
 from axtui.rpc import service
 from axtui.v1 import agent_pb2 as pb
 from tests.runtime.conftest import serving
 
+ROOT = Path(axtui.__file__).parents[1]
 SERVICE = pb.DESCRIPTOR.services_by_name["AgentService"]
 
 
@@ -28,7 +31,7 @@ class AgentProcess:
     def start(self) -> None:
         """Start it, again perhaps."""
         command = serving(*self._modules, address=self.address)
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().rpartition(" ")[2].strip()
 
