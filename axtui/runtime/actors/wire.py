@@ -254,6 +254,9 @@ class Peer:
 
 
 def _cancel(task: asyncio.Task[None]) -> None:
+    if task.cancelling():
+        # A second time would cut off the cleaning up that the first has begun.
+        return
     if (
         inspect.getcoroutinestate(cast("Coroutine[Any, Any, None]", task.get_coro()))
         == inspect.CORO_CREATED
