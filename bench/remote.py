@@ -31,18 +31,20 @@ def measure(setup: Setup) -> Table:
     with _server(setup.folder("log")) as server:
         address = server["address"]
         table = Table(f"remote: {EVENTS:,} events of {server['size']:.0f} bytes, over loopback")
-        _catch_up(setup, table, address)
+        _catch_up(setup, table, address, server["floor"])
         _fan_out(setup, table, address)
         _cold_start(setup, table, address)
     return table
 
 
-def _catch_up(setup: Setup, table: Table, address: str) -> None:
-    def reads(what: str) -> float:
-        return float(call(command("remote", "catch-up", address, what, EVENTS)))
+def _catch_up(setup: Setup, table: Table, address: str, floor: str) -> None:
+    def reads(where: str, what: str) -> float:
+        return float(call(command("remote", "catch-up", where, what, EVENTS)))
 
     ours, single, blobs = setup.interleave(
-        lambda: reads("watch"), lambda: reads("Single"), lambda: reads("Blobs")
+        lambda: reads(address, "watch"),
+        lambda: reads(floor, "Single"),
+        lambda: reads(floor, "Blobs"),
     )
     for what, theirs, target in (("an event a message", single, 15), ("blobs", blobs, 0.5)):
         table.add(

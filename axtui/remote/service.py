@@ -33,8 +33,8 @@ from axtui.v1 import state_pb2 as st
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
-# Watchers share the time between two messages: sending one takes about a tenth of this.
-PAUSE_SECONDS = 0.001
+# Watchers share the time between two messages: sending one takes about a twentieth of this.
+PAUSE_SECONDS = 0.002
 MAX_PAUSE_SECONDS = 0.25
 MAX_IMPORT = 1 << 30
 MAX_LISTED = 10_000

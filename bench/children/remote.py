@@ -1,8 +1,8 @@
 """A server with a long log beside bare gRPC with the same bytes, and those who read from them.
 
-`remote serve FOLDER EVENTS` prints its address. `remote catch-up ADDRESS WHAT EVENTS` prints the
-events a second of one who reads them all: as `watch` does, one a message, or as bytes that nobody
-looks into. `remote fan-out ADDRESS NAME AFTER WATCHERS` watches a run until
+`remote serve FOLDER EVENTS` prints its address, and that of the bare one. `remote catch-up ADDRESS
+WHAT EVENTS` prints the events a second of one who reads them all: as `watch` does, one a message,
+or as bytes that nobody looks into. `remote fan-out ADDRESS NAME AFTER WATCHERS` watches a run until
 it ends.
 """
 
@@ -59,10 +59,13 @@ async def serve(folder: Path, events: int) -> None:
     stored: list[bytes] = []
     while page := await host.log.read("long", after=len(stored), limit=CATCH_UP):
         stored += [record.data for record in page]
-    server._server.add_generic_rpc_handlers((_floor(stored),))
     [address] = await server.start(["127.0.0.1:0"])
+    bare = grpc.aio.server(options=[("grpc.max_send_message_length", 64 << 20)])
+    bare.add_generic_rpc_handlers((_floor(stored),))
+    floor = f"127.0.0.1:{bare.add_insecure_port('127.0.0.1:0')}"
+    await bare.start()
     size = sum(map(len, stored)) / len(stored)
-    print(json.dumps({"address": address, "size": size}), flush=True)
+    print(json.dumps({"address": address, "floor": floor, "size": size}), flush=True)
     await asyncio.Event().wait()
 
 
