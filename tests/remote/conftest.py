@@ -24,6 +24,7 @@ from .harness import Serve, Served
 ROOT = Path(axtui.__file__).parents[1]
 SECONDS = 30.0
 _AGENTS = """\
+server: {limits: {calls: 1000, runs: 100}}
 agents:
   - {id: emitter, python: "tests.remote.agents_for_tests:emitter", isolation: inline}
   - {id: counter, python: "tests.remote.agents_for_tests:counter"}
