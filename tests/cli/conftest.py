@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from axtui.runtime.eventlog.lease import holder
+
 from .harness import Cli, RemoteCli
 
 _SAMPLES = ("asker", "chooser", "gate", "hanger", "pair", "stubborn", "talker")
@@ -64,6 +66,10 @@ def cli(
         monkeypatch.setattr(sys, "stdin", nothing)
         if request.param == "local":
             yield Cli(tmp_path)
+            pid = holder(tmp_path / "data" / "log.db")[0]
+            if pid and pid != os.getpid():
+                # One in the background, which may wait for somebody.
+                os.kill(pid, signal.SIGKILL)
         else:
             remote = RemoteCli(tmp_path, request.getfixturevalue("warm"))
             yield remote
