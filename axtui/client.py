@@ -24,7 +24,7 @@ from axtui.runtime.config_file import ConfigError
 from axtui.runtime.config_file import load as load_config
 from axtui.runtime.config_values import parse_duration
 from axtui.runtime.controller import Accepted, RunOptions
-from axtui.runtime.errors import Refused, Unreachable
+from axtui.runtime.errors import Refused, Unreachable, Warned
 from axtui.runtime.eventlog.base import (
     CONTROL_LOG,
     PAGE,
@@ -78,6 +78,7 @@ __all__ = [
     "ToolsInfo",
     "UnknownConversation",
     "Unreachable",
+    "Warned",
     "check_skill",
     "checkup",
     "connect",
@@ -138,9 +139,9 @@ class Client(Protocol):
     async def holder(self) -> Holder: ...
     @property
     def hosts(self) -> bool: ...
-    def take_warning(self) -> str: ...
+    def take_warning(self) -> Warned | None: ...
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]: ...
-    async def suspend(self, reason: str) -> None: ...
+    async def suspend(self, reason: str, stopped: str = "") -> None: ...
     async def close(self) -> None: ...
 
 

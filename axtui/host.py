@@ -7,12 +7,14 @@ import gc
 import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from axtui.remote.background import start_background
 from axtui.remote.door import Door, socket_path
 from axtui.runtime.config import Config
-from axtui.runtime.controller import Controller
+from axtui.runtime.controller import Controller, should_run
+from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.registry import load_registry
 
@@ -31,7 +33,9 @@ class Server(Protocol):
 
 class Host:
     """Found by others as soon as it is open. `listen` is called with an address once one of them
-    wants to be served. If this one `gives_way`, `wanted` is set when another wants the lease.
+    wants to be served. If this one `gives_way`, `wanted` is set when another wants the lease. One
+    that `hands_over` is there for a command of its own, and leaves the runs of others to a process
+    in the background when it ends.
     """
 
     def __init__(
@@ -45,10 +49,10 @@ class Host:
         self.log = log
         self.since_us = time.time_ns() // 1000
         self.gives_way = False
+        self.hands_over = True
         self.wanted = asyncio.Event()
         self._last_busy = time.monotonic()
-        self.left_to_us: set[str] = set()
-        """Conversations whose runs others have started or resumed here."""
+        self._left_to_us: set[str] = set()
         self._config = config
         self._listen = listen
         self._listening: asyncio.Future[Server] | None = None
@@ -62,23 +66,33 @@ class Host:
         # What is there by now stays; looking through it costs a run a few hundredths of a second.
         gc.freeze()
         host = cls(config, log, Controller(log, config, registry), listen)
-        try:
+        # Without a door others are told that the log is held, and by whom: no reason to do nothing.
+        with suppress(LogError):
             await host._door.open()
-        except BaseException:
-            await log.close()
-            raise
         return host
 
+    def leave(self, conversation_id: str) -> None:
+        """Remember that its run isn't this command's own."""
+        if self.hands_over:
+            self._left_to_us.add(conversation_id)
+
     async def close(self, principal: str) -> None:
-        """Pause what runs here, and let go of the lease. A process in the background goes on with
-        what others have left to this one."""
+        """Pause what runs here, and let go of the lease."""
         self._door.close()
         if self._listening is not None:
             await (await self._listening).stop()
-        left = self.left_to_us & self.controller.driving()
+        await self.controller.suspend(principal)
+        left = [name for name in self._left_to_us if await self._should_run(name)]
         await self.controller.close(principal)
         if left:
             start_background(self._config)
+
+    async def _should_run(self, conversation_id: str) -> bool:
+        try:
+            return should_run(await self.log.state(conversation_id))
+        except LogError:
+            # It is gone, or the log is.
+            return False
 
     async def _answer(self, wanted: str) -> dict[str, Any]:
         match wanted:

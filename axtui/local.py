@@ -20,7 +20,7 @@ from axtui.remote.door import Holder, knock
 from axtui.runtime.acting import Acting, check_new_id
 from axtui.runtime.config import Config
 from axtui.runtime.controller import Accepted, RunOptions
-from axtui.runtime.errors import Refused
+from axtui.runtime.errors import Refused, Warned
 from axtui.runtime.eventlog import lease
 from axtui.runtime.eventlog.base import (
     ALL,
@@ -279,12 +279,13 @@ class LocalClient:
         """Whether the runs that are driven end with this process."""
         return self.host is not None
 
-    def take_warning(self) -> str:
+    def take_warning(self) -> Warned | None:
         """What there is to be said of how commands are run here, or of who drives the run; each
         thing once."""
         if self._owner is not None:
             return self._owner.take_warning()
-        return self.host.controller.toolbox.environment.take_warning() if self.host else ""
+        said = self.host.controller.toolbox.environment.take_warning() if self.host else ""
+        return Warned("sandbox", said) if said else None
 
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]:
         """Conversations whose run has ended, or that were deleted, and that are old enough."""
@@ -299,10 +300,11 @@ class LocalClient:
             and (not states or listed.summary.state in states)
         ]
 
-    async def suspend(self, reason: str) -> None:
-        """Pause what runs here, for whoever drives it next."""
+    async def suspend(self, reason: str, stopped: str = "") -> None:
+        """Pause what runs here, for whoever drives it next; the run of the conversation that a
+        person has `stopped`, for whoever is told to."""
         if self.host is not None:
-            await self.host.controller.suspend(self._principal, reason)
+            await self.host.controller.suspend(self._principal, reason, stopped)
 
     async def close(self) -> None:
         """Pause what runs here and let go of everything."""

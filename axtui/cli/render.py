@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from axtui.cli.output import is_terminal, print_json, print_text, report, say
 from axtui.cli.prompt import read_line
 from axtui.cli.story import Line, about, describe, ending, said
-from axtui.client import Delta
+from axtui.client import Delta, Warned
 from axtui.model.codec import event_to_json, load_json
 from axtui.model.fold import status
 from axtui.v1 import event_pb2 as pb
@@ -31,7 +31,7 @@ class Renderer(Protocol):
     def delta(self, delta: Delta) -> None: ...
     def progress(self, state: st.State) -> None: ...
     def note(self, text: str) -> None: ...
-    def warning(self, text: str) -> None: ...
+    def warning(self, warned: Warned) -> None: ...
     def pause(self) -> None: ...
     def end(self, state: st.State, output: str, driven: bool) -> None: ...
     async def ask(self, question: st.Question) -> tuple[str, str] | None: ...
@@ -86,9 +86,9 @@ class JsonRenderer:
     def note(self, text: str) -> None:
         """Nothing but JSON is told."""
 
-    def warning(self, text: str) -> None:
+    def warning(self, warned: Warned) -> None:
         """On standard error, as errors are."""
-        report("sandbox", text, kind="warning", as_json=True)
+        report(warned.code, warned.text, kind="warning", as_json=True)
 
     def pause(self) -> None:
         """Nothing is drawn that would have to go."""
@@ -152,9 +152,9 @@ class TextRenderer:
         """A word beside the output."""
         say(text)
 
-    def warning(self, text: str) -> None:
+    def warning(self, warned: Warned) -> None:
         """What a person should know of."""
-        self.note(f"axtui: warning: {text}")
+        self.note(f"axtui: warning: {warned.text}")
 
     def pause(self) -> None:
         """Nothing is drawn that would have to go."""

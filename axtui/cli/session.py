@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,11 @@ async def follow(session: Session, after: int) -> tuple[int, int]:
     asks = session.args.output == "text" and can_ask()
     following = asyncio.create_task(follower.run(head, asks))
     await _wait(session, following)
-    signal = session.interrupt.signal
-    if client.hosts and (not following.done() or signal):
-        await client.suspend(f"signal {signal}" if signal else "--timeout")
+    number = session.interrupt.signal
+    if client.hosts and (not following.done() or number):
+        # Who presses Ctrl+C doesn't want it to go on behind his back.
+        stopped = known if number == signal.SIGINT else ""
+        await client.suspend(f"signal {number}" if number else "--timeout", stopped)
     following.cancel()
     await asyncio.wait({following})
     await follower.catch_up()
@@ -56,8 +59,8 @@ async def follow(session: Session, after: int) -> tuple[int, int]:
     session.renderer.end(state, await whole(client, state.run.output), not client.hosts)
     now = status(state)
     # A run that ended before the signal could pause it has its own status.
-    if signal and now not in TERMINAL:
-        return 128 + signal, state.seq
+    if number and now not in TERMINAL:
+        return 128 + number, state.seq
     if now == "paused" and state.run.cause == "unreachable":
         return _UNREACHABLE, state.seq
     return _STATUS.get(now, _CAN_GO_ON), state.seq

@@ -21,7 +21,7 @@ from axtui.model.tokens import Token
 from axtui.remote import messages as msg
 from axtui.remote.door import Holder
 from axtui.runtime.controller import Accepted, RunOptions
-from axtui.runtime.errors import Refused, Unreachable
+from axtui.runtime.errors import Refused, Unreachable, Warned
 from axtui.runtime.eventlog.base import PAGE, UnknownConversation
 from axtui.runtime.inventory import AgentInfo, Offered, ToolsInfo
 from axtui.runtime.journal import Delta
@@ -343,11 +343,11 @@ class RemoteClient:
         server = await self._call("get_server", sv.GetServerRequest())
         return Holder(server.pid, server.since_us, frozenset(server.driving))
 
-    def take_warning(self) -> str:
+    def take_warning(self) -> Warned | None:
         """What there is to be said of the connection; each thing once."""
-        return self._warnings.popleft() if self._warnings else ""
+        return Warned("connection", self._warnings.popleft()) if self._warnings else None
 
-    async def suspend(self, reason: str) -> None:
+    async def suspend(self, reason: str, stopped: str = "") -> None:
         """Leave what runs alone: it isn't ours to pause."""
 
     async def close(self) -> None:

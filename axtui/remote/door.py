@@ -41,20 +41,21 @@ class Door:
     """
 
     def __init__(self, log: Path, answer: Callable[[str], Awaitable[dict[str, Any]]]) -> None:
-        self._path = socket_path(log)
+        self._log = log
         self._answer = answer
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
         """Listen. Raises LogError where there can't be a socket."""
+        path = socket_path(self._log)
         try:
             # Whoever left it has no lease any more.
-            self._path.unlink(missing_ok=True)
-            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=MAX_LINE)
-            self._path.chmod(0o600)
+            path.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._serve, path, limit=MAX_LINE)
+            path.chmod(0o600)
         except OSError as error:
             raise LogError(
-                f"no socket can be made at {self._path}: {error.strerror or error}",
+                f"no socket can be made at {path}: {error.strerror or error}",
                 "set XDG_RUNTIME_DIR to a folder of yours",
             ) from None
 
@@ -63,7 +64,7 @@ class Door:
         if self._server is not None:
             self._server.close()
             self._server = None
-            self._path.unlink(missing_ok=True)
+            socket_path(self._log).unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -88,7 +89,7 @@ async def knock(log: Path, want: str) -> dict[str, Any] | None:
                 return dict(json.loads(await reader.readline()))
             finally:
                 writer.close()
-    except (OSError, ValueError, TypeError, TimeoutError):
+    except (LogError, OSError, ValueError, TypeError, TimeoutError):
         return None
 
 

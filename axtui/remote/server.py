@@ -191,6 +191,7 @@ async def serving(
     client = LocalClient(config, serve)
     try:
         host = await _held(client)
+        host.hands_over = False
         server = Server(client, public=True, insecure=insecure)
         bound = await server.start(addresses)
         try:

@@ -73,7 +73,7 @@ class Controller:
             async with self._workspace(name) as folder:
                 options = replace(options, workspace=folder)
                 accepted = await acting.start(name, request.input, request.agent, options)
-        self._host.left_to_us.add(name)
+        self._host.leave(name)
         return sv.StartReply(exec_id=accepted.exec_id, seq=accepted.seq)
 
     async def resume(self, request: sv.ResumeRequest, context: Context) -> st.State:
@@ -81,7 +81,7 @@ class Controller:
         options = msg.options_of(request.options)
         acting = self._client_for(request.request_id)
         state = await acting.resume(request.conversation_id, options)
-        self._host.left_to_us.add(request.conversation_id)
+        self._host.leave(request.conversation_id)
         return state
 
     async def pause(self, request: sv.StopRequest, context: Context) -> sv.Done:

@@ -26,11 +26,12 @@ from axtui.runtime.agents import DEFAULT, WITH_MODEL
 from axtui.runtime.config import Config
 from axtui.runtime.driver import Driver, abandoned, interrupted
 from axtui.runtime.errors import Refused
-from axtui.runtime.eventlog.base import ALL, CONTROL_LOG, EventLog, LogError
+from axtui.runtime.eventlog.base import ALL, CONTROL_LOG, EventLog, LogDamaged, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.forking import fork
 from axtui.runtime.journal import Delta, Services
 from axtui.runtime.policy import rules_of
+from axtui.runtime.questions import answer_to, open_question
 from axtui.runtime.redaction import redactor
 from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.tokens import Tokens
@@ -227,8 +228,8 @@ class Controller:
         async with self._once(conversation_id, request_id, "approval.answered") as conversation:
             if conversation is None:
                 return await self.log.state(conversation_id)
-            question = _question(conversation.state, question_id)
-            answered = _answer(question, choice, text, always)
+            question = open_question(conversation.state, question_id)
+            answered = answer_to(question, choice, text, always)
             answered.text = self._redactor.text(answered.text)
             exec_id = conversation.state.run.exec_id
             await conversation.append(
@@ -316,20 +317,20 @@ class Controller:
         open_states = ("pending", "running", "waiting", "paused")
         for listed in await self.log.conversations(states=open_states, limit=ALL):
             name = listed.summary.id
-            state = await self.log.state(name)
-            if state.run.state == "paused" and state.run.cause != "shutdown":
-                continue
             try:
-                await self.resume(name, RunOptions(), principal)
-            except (Refused, ActorError) as error:
+                if should_run(await self.log.state(name)):
+                    await self.resume(name, RunOptions(), principal)
+            except (Refused, ActorError, LogDamaged) as error:
                 failed[name] = error
         return failed
 
-    async def suspend(self, principal: str = "", reason: str = "") -> None:
-        """Pause what runs, so that it goes on later; what waits just waits."""
+    async def suspend(self, principal: str = "", reason: str = "", stopped: str = "") -> None:
+        """Pause what runs, so that it goes on by itself later; the run of the conversation that a
+        person has `stopped`, once somebody wants it. What waits just waits."""
         while self._driven:
-            for driver, _ in self._driven.values():
-                self._suspend(driver, principal, reason)
+            for name, (driver, _) in self._driven.items():
+                cause = "person" if name == stopped else "shutdown"
+                self._suspend(driver, principal, reason, cause)
             await asyncio.wait({task for _, task in self._driven.values()})
 
     async def close(self, principal: str = "") -> None:
@@ -343,14 +344,14 @@ class Controller:
     def _lock(self, conversation_id: str) -> asyncio.Lock:
         return self._locks.setdefault(conversation_id, asyncio.Lock())
 
-    def _suspend(self, driver: Driver, principal: str, reason: str) -> None:
+    def _suspend(self, driver: Driver, principal: str, reason: str, cause: str) -> None:
         state = driver.conversation.state
         if state.run.state not in ("pending", "running"):
             return
         if is_waiting(state):
             driver.abort()
             return
-        paused = pb.RunPaused(cause="shutdown", reason=reason)
+        paused = pb.RunPaused(cause=cause, reason=reason)
         try:
             driver.conversation.append(Draft(paused, state.run.exec_id, "", principal))
         except LogError:
@@ -492,6 +493,13 @@ class Controller:
         )
 
 
+def should_run(state: st.State) -> bool:
+    """Whether whoever takes the lease is to go on with the run: it hasn't ended, and nobody has
+    paused it but a shutdown."""
+    run = state.run
+    return is_open(state) and (run.state != "paused" or run.cause == "shutdown")
+
+
 def planner_settings(config: Config, given: Any) -> Any:
     """What an agent with a model is set up with: the configuration's, and over it what is given."""
     if given is not None and not isinstance(given, dict):
@@ -537,30 +545,3 @@ def _open_run(state: st.State) -> st.Run:
         last = state.run.state or "never started"
         raise Refused("state", f"there is no run to stop: the last one is {last}")
     return state.run
-
-
-def _answer(question: st.Question, choice: str, text: str, always: bool) -> pb.ApprovalAnswered:
-    if question.choices and choice not in question.choices:
-        raise Refused(
-            "usage",
-            f"{choice!r} doesn't answer question {question.id} ({question.question})",
-            f"the answers are {', '.join(question.choices)}",
-        )
-    if not question.choices:
-        choice, text = "", text or choice
-        if always:
-            raise Refused("usage", "only an answer that is one of some choices can be a rule")
-    return pb.ApprovalAnswered(id=question.id, choice=choice, text=text, always=always)
-
-
-def _question(state: st.State, question_id: str) -> st.Question:
-    if question_id in state.questions:
-        return state.questions[question_id]
-    ids = sorted(state.questions)
-    if not ids:
-        raise Refused("state", f"conversation {state.conversation_id} asks nothing")
-    if question_id:
-        raise Refused("unknown", f"no question {question_id!r} is open", f"open: {', '.join(ids)}")
-    if len(ids) > 1:
-        raise Refused("usage", f"{len(ids)} questions are open", f"name one of {', '.join(ids)}")
-    return state.questions[ids[0]]

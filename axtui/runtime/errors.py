@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Code = Literal["usage", "unknown", "in_flight", "held", "state", "denied", "limit", "version"]
 
@@ -33,3 +33,11 @@ class Unreachable(Exception):
     ) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class Warned(NamedTuple):
+    """What a person should know of, though everything goes on. `code` is a stable word: sandbox
+    (commands are run without one) or connection (it is lost, or there again)."""
+
+    code: str
+    text: str

@@ -9,6 +9,7 @@ from hashlib import sha256
 from axtui.agent import Request
 from axtui.model.commands import command_of
 from axtui.runtime import policy
+from axtui.runtime.errors import Refused
 from axtui.runtime.history import ABANDONED, Entry
 from axtui.runtime.recorder import Recorder
 from axtui.runtime.replay import Place, Replay
@@ -214,3 +215,32 @@ def _about(request: Request) -> str:
     said = request.arguments
     short = said if len(said) <= _ABOUT_CHARS else said[:_ABOUT_CHARS] + "…"
     return f"{request.name} {short}" if said not in ("[]", "{}", "null") else request.name
+
+
+def answer_to(question: st.Question, choice: str, text: str, always: bool) -> pb.ApprovalAnswered:
+    """What answers a question. Raises Refused for what doesn't."""
+    if question.choices and choice not in question.choices:
+        raise Refused(
+            "usage",
+            f"{choice!r} doesn't answer question {question.id} ({question.question})",
+            f"the answers are {', '.join(question.choices)}",
+        )
+    if not question.choices:
+        choice, text = "", text or choice
+        if always:
+            raise Refused("usage", "only an answer that is one of some choices can be a rule")
+    return pb.ApprovalAnswered(id=question.id, choice=choice, text=text, always=always)
+
+
+def open_question(state: st.State, question_id: str) -> st.Question:
+    """The question of that id; without one, the only one that is open. Raises Refused."""
+    if question_id in state.questions:
+        return state.questions[question_id]
+    ids = sorted(state.questions)
+    if not ids:
+        raise Refused("state", f"conversation {state.conversation_id} asks nothing")
+    if question_id:
+        raise Refused("unknown", f"no question {question_id!r} is open", f"open: {', '.join(ids)}")
+    if len(ids) > 1:
+        raise Refused("usage", f"{len(ids)} questions are open", f"name one of {', '.join(ids)}")
+    return state.questions[ids[0]]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from axtui.remote import background
+from axtui.remote import background, door
+from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.lease import holder
 
 from .harness import SECONDS, Cli, here
@@ -121,6 +122,45 @@ def test_a_detached_run_is_answered_and_goes_on(shared: Cli) -> None:
     assert shared("approve", "c", "--text", "a friend").status == 0
     until(lambda: shared("show", "c", "--output", "json").json()[0]["status"] == "completed")
     assert shared("exec", "--conversation", "c", "--resume").status == 0
+
+
+def test_what_others_left_to_a_command_goes_on_when_it_is_interrupted(shared: Cli) -> None:
+    with shared.started(*gate(shared, "own")) as first:
+        assert first.stdout
+        first.stdout.readline()
+        assert shared("exec", "--detach", *gate(shared, "left")[1:]).status == 0
+        first.send_signal(signal.SIGINT)
+        assert first.wait(SECONDS) == 130
+    (shared.folder / "open").touch()
+    until(lambda: shared("show", "left", "--output", "json").json()[0]["status"] == "completed")
+    # Who pressed Ctrl+C didn't want his own to go on.
+    (own,) = shared("show", "own", "--output", "json").json()
+    assert (own["status"], own["run"]["cause"]) == ("paused", "person")
+
+
+def test_a_server_that_ends_leaves_nothing_in_the_background(shared: Cli) -> None:
+    with shared.started("serve", "--address", "unix:socket") as server:
+        assert server.stdout
+        server.stdout.readline()
+        reach = ("--server", "unix:socket")
+        done = shared.program("exec", "--timeout", "0.5s", *gate(shared, "c")[1:], *reach)
+        assert done.status == 3
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(SECONDS) == 0
+    (state,) = shared("show", "c", "--output", "json").json()
+    assert (state["status"], state["run"]["cause"]) == ("paused", "shutdown")
+    assert not (shared.data_dir / "background.log").exists()
+
+
+def test_without_a_folder_for_sockets_a_command_is_alone(
+    shared: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_folder() -> Path:
+        raise LogError("there is no folder for sockets")
+
+    monkeypatch.setattr(door, "_folder", no_folder)
+    assert shared("exec", "--agent", "echo", "--input", "x").status == 0
+    assert shared("list").status == 0
 
 
 def test_nobody_to_attach_to(shared: Cli) -> None:

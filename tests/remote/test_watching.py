@@ -106,11 +106,21 @@ async def test_a_server_that_is_killed_and_comes_back(server: Server) -> None:
             if page and page[-1].seq > 50:  # type: ignore[union-attr]
                 break
     server.kill()
+    asking = asyncio.create_task(client.state("c"))
+    while not client.connection:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     server.start()
+    await asking
+    assert not client.connection
     for task in watching:
         found = await task
         assert [record.seq for record in found] == list(range(1, len(found) + 1))
     assert found == await the_log(client, "c")
+    lost, back = client.take_warning(), client.take_warning()
+    assert lost is not None
+    assert back is not None
+    assert (lost.code, back.code) == ("connection", "connection")
+    assert server.address in lost.text
     await client.close()
 
 

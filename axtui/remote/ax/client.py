@@ -26,7 +26,7 @@ from axtui.remote.dialing import OPTIONS
 from axtui.remote.door import Holder
 from axtui.runtime.actors.ax import content
 from axtui.runtime.controller import Accepted, RunOptions
-from axtui.runtime.errors import Refused, Unreachable
+from axtui.runtime.errors import Refused, Unreachable, Warned
 from axtui.runtime.eventlog.base import PAGE, LogError, Taken, UnknownConversation
 from axtui.runtime.inventory import AgentInfo, Offered, ToolsInfo
 from axtui.runtime.journal import Delta
@@ -244,11 +244,11 @@ class AxClient:
         """AX doesn't tell."""
         return Holder()
 
-    def take_warning(self) -> str:
+    def take_warning(self) -> Warned | None:
         """There is none."""
-        return ""
+        return None
 
-    async def suspend(self, reason: str) -> None:
+    async def suspend(self, reason: str, stopped: str = "") -> None:
         """Leave what runs alone: it isn't ours to pause."""
 
     async def close(self) -> None:

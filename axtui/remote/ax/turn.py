@@ -137,7 +137,7 @@ async def _start(client: LocalClient, asked: Asked, text: str) -> int:
 def _leave(client: LocalClient, known: str) -> None:
     """Have the run go on when this process ends: whoever asked for it may be anywhere."""
     assert client.host is not None
-    client.host.left_to_us.add(known)
+    client.host.leave(known)
 
 
 def _split(inputs: Sequence[ax.Message]) -> tuple[str | None, list[Any]]:

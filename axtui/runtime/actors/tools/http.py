@@ -258,4 +258,4 @@ class Credentials(ClientCredentialsOAuthProvider):
         return None
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        raise NotImplementedError("the client is the one that is configured")
+        """Never called: only a client that isn't configured is registered."""

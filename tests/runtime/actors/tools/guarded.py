@@ -91,7 +91,8 @@ class Authority(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken
         return self.access.get(token)
 
     async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
-        raise NotImplementedError
+        self.access.pop(token.token, None)
+        self.refresh.pop(token.token, None)
 
     def _tokens(self, client: OAuthClientInformationFull) -> OAuthToken:
         id, number = client.client_id or "", next(self._numbers)
