@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from axtui.cli.common import current_folder
@@ -38,15 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 async def run_alone(args: argparse.Namespace) -> int:
     """Serve until a signal comes."""
     config = load_config(args.config, args.data_dir, os.environ, current_folder())
-    if args.background is not None:
-        try:
-            async with serving(config, []) as held:
-                await _until_idle(held, args.background)
-        except LeaseHeld:
-            # Somebody was faster, and drives what there is to drive.
-            pass
-        return 0
     with Interrupt(args) as interrupt:
+        if args.background is not None:
+            # Somebody may be faster, and drives what there is to drive.
+            with suppress(LeaseHeld):
+                async with serving(config, []) as held:
+                    await _until_idle(held, interrupt, args.background)
+            return 0
         address = args.address or config.server.address
         async with serving(config, [address], insecure=args.insecure) as held:
             _tell(args, held)
@@ -66,16 +65,19 @@ def _tell(args: argparse.Namespace, held: Serving) -> None:
             print_text(f"axtui listens on {address}")
 
 
-async def _until_idle(held: Serving, seconds: float) -> None:
-    """Return once there was nothing to do for so long, or another one wants to take over."""
+async def _until_idle(held: Serving, interrupt: Interrupt, seconds: float) -> None:
+    """Return once there was nothing to do for so long, another one wants to take over, or a signal
+    has come."""
     host = held.host
     host.gives_way = True
-    while not host.wanted.is_set():
-        left = seconds - await host.idle_seconds()
-        if left <= 0:
-            return
-        try:
-            async with asyncio.timeout(max(left, 0.1)):
-                await host.wanted.wait()
-        except TimeoutError:
-            pass
+    ends = {asyncio.create_task(host.wanted.wait()), asyncio.create_task(interrupt.wait())}
+    try:
+        while (left := seconds - await host.idle_seconds()) > 0:
+            done, _ = await asyncio.wait(
+                ends, timeout=max(left, 0.1), return_when=asyncio.FIRST_COMPLETED
+            )
+            if done:
+                return
+    finally:
+        for end in ends:
+            end.cancel()

@@ -72,7 +72,8 @@ class Tokens:
                     f"there is a token {name!r} already",
                     f"choose another name, or first `axtui token revoke {name}`",
                 )
-            if sum(token.state(_now_us()) == "valid" for token in self._made.values()) > MAX_TOKENS:
+            valid = sum(token.state(_now_us()) == "valid" for token in self._made.values())
+            if valid >= MAX_TOKENS:
                 raise Refused("limit", f"there are {MAX_TOKENS} tokens; revoke some")
             await self._append(made, principal, request_id)
 

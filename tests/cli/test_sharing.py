@@ -112,6 +112,15 @@ def test_detached_it_goes_on_without_us(shared: Cli) -> None:
     assert followed.out.splitlines()[-2] == "through"
 
 
+def test_the_background_pauses_what_it_drives_when_it_is_told_to_end(shared: Cli) -> None:
+    assert shared("exec", "--detach", *gate(shared, "c")[1:]).status == 0
+    os.kill(holder(shared.data_dir / "log.db")[0], signal.SIGTERM)
+    until(lambda: not holder(shared.data_dir / "log.db")[0])
+    (state,) = shared("show", "c", "--output", "json").json()
+    assert (state["status"], state["run"]["cause"]) == ("paused", "shutdown")
+    assert (shared.data_dir / "background.log").read_text() == ""
+
+
 def test_a_detached_run_is_answered_and_goes_on(shared: Cli) -> None:
     command = ("exec", "--detach", "--conversation", "c", "--agent", "asker", "--input", "")
     assert shared(*command).status == 0

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from axtui.ax import ax_pb2 as ax
 from axtui.local import LocalClient
@@ -27,7 +27,6 @@ from axtui.v1 import state_pb2 as st
 
 # Between two steps of agents that work side by side a run seems to wait for a moment.
 _SETTLE_SECONDS = 0.1
-T = TypeVar("T")
 
 
 class Asked(Protocol):

@@ -18,11 +18,10 @@ import grpc.aio
 from axtui.agent import Agent
 from axtui.rpc import service
 from axtui.runtime.actors.agent_host import Host
-from axtui.runtime.actors.agent_stream import OPTIONS, VERSIONS, StreamLink
+from axtui.runtime.actors.agent_stream import ADDRESS_VARIABLE, OPTIONS, VERSIONS, StreamLink
 from axtui.runtime.actors.wire import CLOSED, Fault, Handler, Peer, Progress
 from axtui.v1 import agent_pb2 as pb
 
-ADDRESS_VARIABLE = "AXTUI_AGENT_ADDRESS"
 # Calls of agents that are under way at a time.
 MAX_CALLS = 1000
 # How long steps that are being done may take to end when the server is to.

@@ -20,6 +20,8 @@ from axtui import rpc  # noqa: F401  (it keeps gRPC quiet)
 from axtui.runtime.actors.wire import CLOSED, MAX_FRAME, Ended, Fault
 from axtui.v1 import agent_pb2 as pb
 
+# Where the command of an agent is to serve it.
+ADDRESS_VARIABLE = "AXTUI_AGENT_ADDRESS"
 # The versions of the protocol that are spoken here.
 VERSIONS = (1,)
 # A dead host, and one that can't be reached any more, are noticed after so many seconds.

@@ -24,14 +24,18 @@ import grpc.aio
 from axtui.rpc import Stub
 from axtui.runtime.actors import supervisor
 from axtui.runtime.actors.agent_processes import ignore
-from axtui.runtime.actors.agent_stream import OPTIONS, VERSIONS, StreamLink, cause
+from axtui.runtime.actors.agent_stream import (
+    ADDRESS_VARIABLE,
+    OPTIONS,
+    VERSIONS,
+    StreamLink,
+    cause,
+)
 from axtui.runtime.actors.supervisor import Actor, Crashes, Spec
 from axtui.runtime.actors.wire import Fault, Handler, Peer
 from axtui.runtime.config import Agent, Tls
 from axtui.v1 import agent_pb2 as pb
 
-# Where the command of an agent is to serve it.
-ADDRESS_VARIABLE = "AXTUI_AGENT_ADDRESS"
 # An agent that was there comes back: it is started anew, or its host is.
 RETURN_SECONDS = 60.0
 ANSWER_SECONDS = 5.0
