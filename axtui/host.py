@@ -14,6 +14,7 @@ from axtui.remote.background import start_background
 from axtui.remote.door import Door, socket_path
 from axtui.runtime.config import Config
 from axtui.runtime.controller import Controller, should_run
+from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.registry import load_registry
@@ -102,7 +103,11 @@ class Host:
                 address = f"unix:{socket_path(self._config.log_path, '.grpc')}"
                 if self._listening is None:
                     self._listening = asyncio.ensure_future(self._listen(address))
-                await asyncio.shield(self._listening)
+                try:
+                    await asyncio.shield(self._listening)
+                except (Refused, LogError) as error:
+                    self._listening = None
+                    return {"why": str(error)}
                 return {"address": address}
             case "give way" if self.gives_way:
                 self.wanted.set()

@@ -124,9 +124,12 @@ class Neighbour:
         end = time.monotonic() + _START_SECONDS
         started = False
         while time.monotonic() < end:
-            if told := await knock(log, "serve"):
-                # The same for all processes that come to write this log.
-                return str(told["address"])
+            match await knock(log, "serve"):
+                case {"address": str(address)}:
+                    # The same for all processes that come to write this log.
+                    return address
+                case {"why": str(why)}:
+                    raise Unreachable(f"{self.name} serves nobody: {why}")
             if not started and not holder(log)[0]:
                 start_background(self._config)
                 started = True

@@ -172,6 +172,23 @@ def test_without_a_folder_for_sockets_a_command_is_alone(
     assert shared("list").status == 0
 
 
+def test_a_process_that_cannot_serve_says_why_and_goes_on(shared: Cli) -> None:
+    place = door.socket_path(shared.data_dir / "log.db", ".grpc")
+    place.mkdir()
+    try:
+        with shared.started(*gate(shared, "a")) as first:
+            assert first.stdout
+            first.stdout.readline()
+            done = shared("exec", "--agent", "echo", "--input", "x")
+            assert (done.status, done.err.count("\n")) == (5, 2)
+            assert "serves nobody: can't listen on" in done.err
+            (shared.folder / "open").touch()
+            _, err = first.communicate()
+            assert (first.returncode, "Traceback" in err) == (0, False)
+    finally:
+        place.rmdir()
+
+
 def test_nobody_to_attach_to(shared: Cli) -> None:
     with shared.started(*gate(shared, "a")) as first:
         assert first.stdout
