@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
@@ -52,6 +54,10 @@ Serve: TypeAlias = Callable[["LocalClient", str], Awaitable[Server]]
 Writer: TypeAlias = "Acting | RemoteClient"
 Admitting: TypeAlias = Callable[[str], AbstractContextManager[object]]
 _CANDIDATES = 8
+# Who has just taken the lease opens its door in a moment, and who is about to let go of it has
+# closed it.
+_DOOR_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 # What an id that was made here may be cut down to; any other is written in full.
 _SHORTENED = re.compile(r"[0-9a-f]{4}[0-9a-f-]*")
 _MADE_HERE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -333,14 +339,18 @@ class LocalClient:
         return self.host
 
     async def _write(self) -> Writer:
-        if self._owner is None:
+        end = time.monotonic() + _DOOR_SECONDS
+        while self._owner is None:
             try:
                 host = await self.hold()
                 return Acting(host.controller, self._principal, self._request_id)
             except LeaseHeld as error:
-                if await knock(self.config.log_path, "status") is None:
+                if await knock(self.config.log_path, "status") is not None:
+                    self._owner = self._neighbour()
+                elif time.monotonic() > end:
                     raise Refused("held", str(error), error.hint) from None
-                self._owner = self._neighbour()
+                else:
+                    await asyncio.sleep(_POLL_SECONDS)
         return self._owner
 
     def _neighbour(self) -> RemoteClient:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,18 @@ def test_a_second_run_is_driven_by_the_first_process(shared: Cli) -> None:
         out, _ = first.communicate()
         assert first.returncode == 0
         assert "grpc" not in out
+
+
+def test_those_that_start_at_once_find_each_other(shared: Cli) -> None:
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(shared.started("exec", "--agent", "echo", "--input", "x"))
+            for _ in range(4)
+        ]
+        told = [process.communicate(timeout=SECONDS)[1] for process in started]
+        assert [process.returncode for process in started] == [0] * 4, told
+    listed = shared("list", "--output", "json").json()
+    assert [entry["state"] for entry in listed].count("completed") >= 4
 
 
 def test_a_background_process_goes_on_with_what_others_wanted(shared: Cli) -> None:
