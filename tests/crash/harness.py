@@ -110,6 +110,8 @@ class Zygote:
             lines_of(out.read_bytes()),
             err.read_text(),
         )
+        if answer["outlived"]:
+            raise Violation(f"{' '.join(argv)} is outlived by {answer['outlived']}")
         if answer["hangs"]:
             raise Violation(f"{' '.join(argv)} hangs")
         if "Traceback" in ended.stderr:

@@ -32,6 +32,7 @@ import axtui.cli.verify_command
 import axtui.client
 import axtui.runtime.agents  # noqa: F401
 from axtui.cli import main
+from axtui.runtime.actors import shim
 from axtui.runtime.config_file import load
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -51,9 +52,10 @@ def serve() -> None:
     for line in sys.stdin:
         answer = _attempt(json.loads(line))
         if is_subreaper:
-            answer["orphans"] = _wait_for_orphans()
+            answer["outlived"] = _wait_for_orphans()
         else:
             time.sleep(0.1)
+            answer["outlived"] = []
         os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
@@ -96,20 +98,30 @@ def _watch(pid: int, told: int, began: float, kill: dict[str, Any]) -> tuple[int
             armed, deadline = True, time.monotonic() + kill["delay"]
 
 
-def _wait_for_orphans() -> int:
-    """How many processes outlived the child. Effects that they still have are over now."""
-    count = 0
+def _wait_for_orphans() -> list[str]:
+    """Wait for the processes that outlived the child, whose effects are over then. What is said
+    of those that stay for too long, and are killed."""
     until = time.monotonic() + _ORPHAN_SECONDS
-    while time.monotonic() < until:
+    outlived: list[str] = []
+    while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return count
+            return outlived
         if pid:
-            count += 1
-        else:
-            time.sleep(0.001)
-    raise TimeoutError("a command outlived its controller for too long")
+            continue
+        if time.monotonic() > until:
+            for pid in shim.children():
+                outlived.append(_described(pid))
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.001)
+
+
+def _described(pid: int) -> str:
+    proc = Path(f"/proc/{pid}")
+    words = (proc / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    state = (proc / "stat").read_text().rpartition(")")[2].split()[0]
+    return f"{pid} {state} {(proc / 'wchan').read_text()}: {words}"
 
 
 def _become(request: dict[str, Any], telling: int) -> NoReturn:

@@ -135,16 +135,17 @@ class _Guard:
         self._signal(signal.SIGKILL)
         until = time.monotonic() + _KILL_SECONDS
         while time.monotonic() < until:
-            for pid in _children():
+            for pid in children():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             self._reap()
-            if self._status is not None and not _children():
+            if self._status is not None and not children():
                 return
             select.select([self._wake], [], [], _CHECK_SECONDS)
 
 
-def _children() -> list[int]:
+def children() -> list[int]:
+    """The processes whose parent is this one, where the system says so."""
     if sys.platform != "linux":
         return []
     found = []
