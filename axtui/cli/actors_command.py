@@ -10,13 +10,13 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from axtui.cli.output import colored, one_line, print_json, print_text
+from axtui.cli.output import colored, print_json, print_text
 from axtui.cli.table import print_table
 from axtui.cli.theme import load_styles
-from axtui.cli.words import ago
 from axtui.client import CONTROL_LOG
 from axtui.model.actors import ACTOR_KINDS, ActorState, fold_actors
 from axtui.model.codec import format_time
+from axtui.model.words import ago, one_line
 
 if TYPE_CHECKING:
     from axtui.client import Client

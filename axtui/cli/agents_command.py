@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from axtui.cli.output import colored, one_line, print_json, print_text
+from axtui.cli.output import colored, print_json, print_text
 from axtui.cli.table import print_table
 from axtui.cli.theme import load_styles
+from axtui.model.words import one_line
 
 if TYPE_CHECKING:
     from axtui.client import AgentInfo, Client

@@ -9,7 +9,7 @@ from axtui.cli.arguments import UsageError
 from axtui.cli.control import configure as configure_control
 from axtui.cli.output import print_json, print_text
 from axtui.cli.prompt import can_ask, read_line
-from axtui.cli.words import count
+from axtui.model.words import count
 
 if TYPE_CHECKING:
     from axtui.client import Client

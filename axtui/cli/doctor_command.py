@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 from axtui.cli.common import FAILED, columns, current_folder
-from axtui.cli.output import colored, print_json, print_text, printable
+from axtui.cli.output import colored, print_json, print_text
 from axtui.cli.theme import load_styles
-from axtui.cli.words import count
 from axtui.client import Check, ConfigError, checkup, load_config
+from axtui.model.words import count, printable
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
 _PLAIN_MARKS = {"ok": "+", "warning": "!", "failed": "x"}

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from axtui.cli.arguments import UsageError, amount, name
 from axtui.cli.control import add_id
 from axtui.cli.output import print_json, print_text
-from axtui.cli.story import describe, said
-from axtui.cli.words import clock
+from axtui.cli.story import said
 from axtui.model.codec import event_to_json
+from axtui.model.describe import describe
 from axtui.model.events import PAYLOAD_TYPES, Record, text_of
+from axtui.model.words import clock
 from axtui.v1 import event_pb2 as pb
 
 if TYPE_CHECKING:

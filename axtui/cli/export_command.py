@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from axtui.cli.arguments import UsageError
 from axtui.cli.control import add_id
 from axtui.cli.output import OutputFailed, print_json, print_text
-from axtui.cli.words import count
+from axtui.model.words import count
 
 if TYPE_CHECKING:
     from axtui.client import Client

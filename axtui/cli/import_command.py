@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from axtui.cli.arguments import UsageError
 from axtui.cli.output import print_json, print_text, report
-from axtui.cli.words import count
 from axtui.client import AxLog, Refused, Taken
+from axtui.model.words import count
 
 if TYPE_CHECKING:
     from axtui.client import Client, Imported

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import amount, name
-from axtui.cli.output import colored, one_line, print_json, print_text
+from axtui.cli.output import colored, print_json, print_text
 from axtui.cli.table import print_table
 from axtui.cli.theme import load_styles
-from axtui.cli.words import ago, count, size_text
 from axtui.model.codec import format_time
+from axtui.model.words import ago, count, one_line, size_text
 
 if TYPE_CHECKING:
     from axtui.client import Client, Holder

@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from axtui.cli.output import colored, printable
+from axtui.cli.output import colored
 from axtui.cli.render import TextRenderer
-from axtui.cli.story import Line, describe
 from axtui.cli.theme import load_styles
-from axtui.cli.words import count, took
 from axtui.client import Delta
+from axtui.model.describe import Line, describe
 from axtui.model.fold import status
+from axtui.model.words import count, printable, took
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 

@@ -8,14 +8,10 @@ import os
 import sys
 from typing import Any, TextIO
 
+from axtui.model.words import printable
+
 # As a program has it that the signal of a broken pipe ends.
 BROKEN_PIPE = 141
-# What a terminal would obey is shown instead, except tabs and ends of lines.
-_CONTROLS = {
-    **{code: 0x2400 + code for code in range(32) if code not in (9, 10)},
-    127: 0x2421,
-    **dict.fromkeys(range(128, 160), 0xFFFD),
-}
 
 
 class OutputFailed(Exception):
@@ -79,16 +75,6 @@ def drop(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-
-
-def printable(text: str) -> str:
-    """Text without anything that a terminal would obey."""
-    return text.replace("\r\n", "\n").translate(_CONTROLS)
-
-
-def one_line(text: str) -> str:
-    """Text as it fits into a row of a table."""
-    return printable(" ".join(text.split()))
 
 
 def _json(value: Any, encoding: str | None) -> str:

@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import duration
-from axtui.cli.output import one_line, print_json, print_text
-from axtui.cli.words import ago, count, size_text
+from axtui.cli.output import print_json, print_text
+from axtui.model.words import ago, count, one_line, size_text
 
 if TYPE_CHECKING:
     from axtui.client import Client

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from axtui.cli.output import is_terminal, print_json, print_text, report, say
 from axtui.cli.prompt import read_line
-from axtui.cli.story import Line, about, describe, ending, said
+from axtui.cli.story import ending, said
 from axtui.client import Delta, Warned
 from axtui.model.codec import event_to_json, load_json
+from axtui.model.describe import Line, about, describe
 from axtui.model.fold import status
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st

@@ -9,10 +9,10 @@ from axtui.cli.arguments import checkpoint, name
 from axtui.cli.follow import whole
 from axtui.cli.output import print_json, print_text
 from axtui.cli.story import ending, summary
-from axtui.cli.words import clock, count, used
 from axtui.model.codec import message_to_json
 from axtui.model.events import text_of
 from axtui.model.fold import is_open, status
+from axtui.model.words import clock, count, used
 from axtui.v1 import state_pb2 as st
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from axtui.cli.arguments import UsageError
 from axtui.cli.common import FAILED, current_folder
-from axtui.cli.output import colored, one_line, print_json, print_text
+from axtui.cli.output import colored, print_json, print_text
 from axtui.cli.table import print_table
 from axtui.cli.theme import load_styles
-from axtui.cli.words import count
 from axtui.client import FoundSkill, SkillProblem, check_skill, find_skills, load_config
+from axtui.model.words import count, one_line
 
 _HEAD = ("SKILL", "STATE", "FILES", "FOLDER", "ABOUT")
 _SPARE = (2, 3)

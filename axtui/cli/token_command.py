@@ -15,11 +15,11 @@ import time
 from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import UsageError, duration, name
-from axtui.cli.output import one_line, print_json, print_text, say
+from axtui.cli.output import print_json, print_text, say
 from axtui.cli.table import print_table
-from axtui.cli.words import ago, took
 from axtui.model.codec import format_time
 from axtui.model.tokens import ROLES, Token, new_secret, secret_hash
+from axtui.model.words import ago, one_line, took
 
 if TYPE_CHECKING:
     from axtui.client import Client

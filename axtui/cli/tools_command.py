@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from axtui.cli.arguments import UsageError, name
-from axtui.cli.output import colored, one_line, print_json, print_text
+from axtui.cli.output import colored, print_json, print_text
 from axtui.cli.table import print_table
 from axtui.cli.theme import load_styles
 from axtui.client import NO_RULE
+from axtui.model.words import one_line
 
 if TYPE_CHECKING:
     from axtui.client import Client, Offered, ToolInfo, ToolsInfo

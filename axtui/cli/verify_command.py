@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import name
 from axtui.cli.output import print_json, print_text
-from axtui.cli.words import count
+from axtui.model.words import count
 
 if TYPE_CHECKING:
     from axtui.client import Client

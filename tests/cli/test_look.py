@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from axtui.cli.table import fitting
-from axtui.cli.words import ago, count, size_text, took
+from axtui.model.words import ago, count, size_text, took
 
 from .harness import SECONDS, Cli, here
 

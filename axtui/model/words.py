@@ -1,11 +1,18 @@
-"""Times, durations and amounts as people say them."""
+"""Times, durations, amounts and texts as people are shown them."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from axtui.v1 import event_pb2 as pb
+if TYPE_CHECKING:
+    from axtui.v1 import event_pb2 as pb
 
+# What a terminal would obey is shown instead, except tabs and ends of lines.
+_CONTROLS = {
+    **{code: 0x2400 + code for code in range(32) if code not in (9, 10)},
+    127: 0x2421,
+    **dict.fromkeys(range(128, 160), 0xFFFD),
+}
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -16,6 +23,8 @@ def count(number: int, word: str) -> str:
 
 def clock(time_us: int) -> str:
     """A time as the clock on the wall shows it, to the millisecond."""
+    from datetime import datetime
+
     moment = datetime.fromtimestamp(time_us / 1e6)
     return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
 
@@ -62,3 +71,13 @@ def size_text(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} GiB"
+
+
+def printable(text: str) -> str:
+    """Text without anything that a terminal would obey."""
+    return text.replace("\r\n", "\n").translate(_CONTROLS)
+
+
+def one_line(text: str) -> str:
+    """Text as it fits into a row of a table."""
+    return printable(" ".join(text.split()))
