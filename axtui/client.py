@@ -121,8 +121,11 @@ class Client(Protocol):
         conversation_id: str,
         *,
         after: int = 0,
+        before: int | None = None,
         limit: int = PAGE,
         kinds: Sequence[str] = (),
+        step: str = "",
+        newest_first: bool = False,
     ) -> list[Record]: ...
     async def blob(self, digest: bytes) -> bytes: ...
     def watch(self, conversation_id: str, after: int) -> AsyncIterator[list[Record | Delta]]: ...

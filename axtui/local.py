@@ -201,12 +201,23 @@ class LocalClient:
         conversation_id: str,
         *,
         after: int = 0,
+        before: int | None = None,
         limit: int = PAGE,
         kinds: Sequence[str] = (),
+        step: str = "",
+        newest_first: bool = False,
     ) -> list[Record]:
-        """A page of events."""
-        log = self._read(conversation_id)
-        return await log.read(conversation_id, after=after, limit=limit, kinds=kinds)
+        """A page of events with after < seq < before, of some kinds or of one step if wanted. It
+        may be shorter than `limit`, but is empty only where there are no more."""
+        return await self._read(conversation_id).read(
+            conversation_id,
+            after=after,
+            before=before,
+            limit=limit,
+            kinds=kinds,
+            step=step,
+            newest_first=newest_first,
+        )
 
     async def blob(self, digest: bytes) -> bytes:
         """A blob by its SHA-256."""

@@ -33,7 +33,8 @@ COMMANDS = {
     "completion": "completions for bash, zsh or fish",
 }
 _USAGE = """\
-usage: axtui COMMAND [OPTION ...]
+usage: axtui [OPTION ...]            the terminal UI
+       axtui COMMAND [OPTION ...]
 
 Agent runs as durable jobs: kill anything, and go on from the last finished step.
 
@@ -72,14 +73,19 @@ def _main(args: list[str]) -> int:
         return 2
     if args[:1] == ["help"] and len(args) > 1:
         args = [args[1], "--help"]
-    if not args or args[0] in _ASKS_HELP:
+    if (args[:1] and args[0] in _ASKS_HELP) or not (args or sys.stdout.isatty()):
         write(_usage())
         return 0
-    if args[0] in _ASKS_VERSION:
+    if args and args[0] in _ASKS_VERSION:
         from importlib.metadata import version
 
         write(f"axtui {version('axtui')}\n")
         return 0
+    if not args or args[0].startswith("-"):
+        from axtui.cli import ui_command
+        from axtui.cli.common import run_command
+
+        return run_command("", ui_command, args)
     if args[0] not in COMMANDS:
         return _unknown(args)
     from axtui.cli.common import run_command
@@ -104,15 +110,8 @@ def _command_first(args: list[str]) -> list[str]:
 def _unknown(args: list[str]) -> int:
     from difflib import get_close_matches
 
-    name = args[0]
-    what, known = "command", list(COMMANDS)
-    if name.startswith("-"):
-        if name in _WITH_VALUE or name.partition("=")[0] in _WITH_VALUE:
-            report("usage", "which command?", "`axtui --help` lists them", as_json="json" in args)
-            return 2
-        what, known = "option", ["--help", "--version", *_WITH_VALUE]
-    near = get_close_matches(name, known, 1)
-    message = f"there is no {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    near = get_close_matches(args[0], COMMANDS, 1)
+    message = f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
     report("usage", message, "`axtui --help` lists all commands", as_json="json" in args)
     return 2
 

@@ -82,7 +82,7 @@ class Parser(argparse.ArgumentParser):
 def make_parser(name: str, command: Any) -> Parser:
     """The parser of a command."""
     parser = Parser(
-        prog=f"axtui {name}",
+        prog=f"axtui {name}".rstrip(),
         allow_abbrev=False,
         description=command.__doc__,
         epilog=getattr(command, "EPILOG", None),
@@ -201,13 +201,23 @@ async def _run(command: Any, args: argparse.Namespace) -> int:
 @contextlib.asynccontextmanager
 async def connected(args: argparse.Namespace) -> AsyncIterator[Client]:
     """The client that the options and the environment say, closed at the end."""
-    config = load_config(args.config, args.data_dir, os.environ, current_folder())
-    server = args.server or os.environ.get("AXTUI_SERVER", "")
-    client = connect(config, server, _credentials(args, server))
+    client = open_client(args)
     try:
         yield client
     finally:
         await client.close()
+
+
+def open_client(args: argparse.Namespace) -> Client:
+    """The same, for who closes it himself."""
+    config = load_config(args.config, args.data_dir, os.environ, current_folder())
+    server = server_of(args)
+    return connect(config, server, _credentials(args, server))
+
+
+def server_of(args: argparse.Namespace) -> str:
+    """The server that is meant; empty: the log here."""
+    return args.server or os.environ.get("AXTUI_SERVER", "")
 
 
 def _credentials(args: argparse.Namespace, server: str) -> Credentials:

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.live import Live
@@ -18,6 +17,7 @@ from axtui.cli.theme import load_styles
 from axtui.client import Delta
 from axtui.model.describe import Line, describe
 from axtui.model.fold import status
+from axtui.model.streams import Streams
 from axtui.model.words import count, printable, took
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
@@ -25,17 +25,8 @@ from axtui.v1 import state_pb2 as st
 _SHOWN_STEPS = 6
 # Of what models are saying, by all of them together.
 _SHOWN_LINES = 8
-_KEPT_CHARS = 2000
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MARKS = {"step.completed": ("✓ ", "completed"), "step.failed": ("✗ ", "failed")}
-
-
-@dataclass
-class _Stream:
-    """What an attempt of a step has put out so far, the end of it, by channel."""
-
-    attempt: int
-    channels: dict[str, str] = field(default_factory=dict)
 
 
 class LiveRenderer(TextRenderer):
@@ -49,7 +40,7 @@ class LiveRenderer(TextRenderer):
         )
         self._live: Live | None = None
         self._asking = False
-        self._streams: dict[str, _Stream] = {}
+        self._streams = Streams()
 
     def event(self, event: pb.Event, state: st.State) -> None:
         """A message, or a step that ended."""
@@ -67,12 +58,7 @@ class LiveRenderer(TextRenderer):
 
     def delta(self, delta: Delta) -> None:
         """What a step puts out, until it has ended."""
-        stream = self._streams.get(delta.step)
-        if stream is None or stream.attempt < delta.attempt:
-            stream = self._streams[delta.step] = _Stream(delta.attempt)
-        if stream.attempt == delta.attempt:
-            text = stream.channels.get(delta.channel, "") + delta.text
-            stream.channels[delta.channel] = text[-_KEPT_CHARS:]
+        self._streams.take(delta)
 
     def progress(self, state: st.State) -> None:
         """What is going on, and for how long."""
@@ -85,8 +71,7 @@ class LiveRenderer(TextRenderer):
         self._live.update(self._picture(state), refresh=True)
 
     def _picture(self, state: st.State) -> Text:
-        # Something may come late, of a step that has ended.
-        self._streams = {k: s for k, s in self._streams.items() if k in state.open_steps}
+        self._streams.keep(state.open_steps)
         now = time.time_ns() // 1000
         frame = _FRAMES[int(time.monotonic() * 8) % len(_FRAMES)]
         steps = sorted(state.open_steps.values(), key=lambda step: step.started_seq)

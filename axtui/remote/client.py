@@ -255,12 +255,21 @@ class RemoteClient:
         conversation_id: str,
         *,
         after: int = 0,
+        before: int | None = None,
         limit: int = PAGE,
         kinds: Sequence[str] = (),
+        step: str = "",
+        newest_first: bool = False,
     ) -> list[Record]:
         """A page of events."""
         request = sv.ReadRequest(
-            conversation_id=conversation_id, after=after, limit=limit, kinds=kinds
+            conversation_id=conversation_id,
+            after=after,
+            before=before,
+            limit=limit,
+            kinds=kinds,
+            step=step,
+            newest_first=newest_first,
         )
         return msg.records_of(await self._call("read", request))
 

@@ -174,7 +174,13 @@ class Controller:
     async def read(self, request: sv.ReadRequest, context: Context) -> sv.Page:
         limit = min(request.limit, PAGE) if request.limit > 0 else PAGE
         records = await self._client.read(
-            request.conversation_id, after=request.after, limit=limit, kinds=_few(request.kinds)
+            request.conversation_id,
+            after=request.after,
+            before=request.before if request.HasField("before") else None,
+            limit=limit,
+            kinds=_few(request.kinds),
+            step=request.step,
+            newest_first=request.newest_first,
         )
         return msg.page(next(msg.portions(records), []))
 

@@ -153,8 +153,11 @@ class AxClient:
         conversation_id: str,
         *,
         after: int = 0,
+        before: int | None = None,
         limit: int = PAGE,
         kinds: Sequence[str] = (),
+        step: str = "",
+        newest_first: bool = False,
     ) -> list[Record]:
         """Nothing beside what `watch` tells."""
         if conversation_id not in self._turns:

@@ -1,0 +1,62 @@
+"""The terminal UI: watch runs, answer what they ask, start, stop and fork them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from axtui.cli.arguments import UsageError
+from axtui.cli.common import add_remote, open_client, server_of
+
+_TOLD_CHARS = 4000
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the UI."""
+    parser.add_argument("--theme", metavar="NAME", help="the theme to use; `t` shows them all")
+    add_remote(parser)
+
+
+async def run_alone(args: argparse.Namespace) -> int:
+    """Draw until the person leaves. What can't be begun with is told as by any command."""
+    if args.output == "json" or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "the terminal UI needs a terminal", "`axtui --help` lists the commands that don't"
+        )
+    with _screen_to_itself():
+        from axtui.app import AxtuiApp
+
+        app = AxtuiApp(partial(open_client, args), server_of(args), args.theme or "")
+        error = await app.run_async()
+    if error is not None:
+        raise error
+    return app.return_code or 0
+
+
+@contextmanager
+def _screen_to_itself() -> Iterator[None]:
+    """Have nothing but the UI write to the terminal. Libraries that aren't written in Python write
+    to descriptor 2, which is also where Textual draws; what they say is told when the UI is gone.
+    """
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        drawn = sys.__stderr__
+        with open(os.dup(terminal), "w", encoding="utf-8") as screen:
+            sys.__stderr__ = screen  # type: ignore[misc]
+            try:
+                yield
+            finally:
+                sys.__stderr__ = drawn  # type: ignore[misc]
+                sys.stderr.flush()
+                os.dup2(terminal, 2)
+                os.close(terminal)
+        said.seek(0)
+        if text := said.read(_TOLD_CHARS).decode(errors="replace").strip():
+            print(text, file=sys.stderr)

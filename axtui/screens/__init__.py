@@ -1,0 +1,1 @@
+"""A file per screen of the terminal UI."""

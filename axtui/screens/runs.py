@@ -1,0 +1,144 @@
+"""All conversations, and what the one under the cursor is at."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Input
+
+from axtui.screens.acting import Acting
+from axtui.screens.base import PlainScreen
+from axtui.ui.run_list import RunList
+from axtui.widgets.bars import TopBar
+from axtui.widgets.bindings import bindings
+from axtui.widgets.lines import Lines
+from axtui.widgets.row_list import RowList
+from axtui.widgets.runs_table import RunsTable
+
+if TYPE_CHECKING:
+    from axtui.model.summary import Listed
+
+_SECONDS = 0.5
+
+
+class RunsScreen(Acting, PlainScreen):
+    """The first screen. It looks for changes a few times a second while it is seen."""
+
+    BINDINGS = bindings("runs")
+    crumbs = "› runs"
+
+    def panes(self) -> ComposeResult:
+        """The table and the preview."""
+        with Horizontal(id="body"):
+            yield RunsTable(id="runs").add_class("pane")
+            yield Lines(id="preview", classes="pane")
+        yield Input(placeholder="words, state:failed, agent:shell", id="search")
+
+    def on_mount(self) -> None:
+        """The table has the focus."""
+        super().on_mount()
+        self.query_one(RunsTable).focus()
+        self.query_one(RunsTable).border_title = "runs"
+        self.query_one("#preview").border_title = "preview"
+
+    def opened(self) -> None:
+        """Show what there is, and keep it up."""
+        self.runs = RunList(self.desk.client)
+        self.query_one(RunsTable).runs = self.runs
+        self._keep_up()
+
+    @property
+    def listed(self) -> Listed | None:
+        """The conversation under the cursor."""
+        table = self.query_one(RunsTable)
+        rows = table.runs.rows if table.runs else []
+        return rows[table.cursor].listed if table.cursor < len(rows) else None
+
+    @property
+    def conversation_id(self) -> str:
+        """The id of the conversation under the cursor."""
+        return self.listed.summary.id if self.listed else ""
+
+    @work(exclusive=True, group="runs")
+    async def _keep_up(self) -> None:
+        while True:
+            if self.is_current and await self.ui.attempt(self.runs.refresh()):
+                self._arranged()
+            await asyncio.sleep(_SECONDS)
+
+    def refresh_soon(self) -> None:
+        """Look for changes at once."""
+        self._keep_up()
+
+    def _arranged(self) -> None:
+        table, bar = self.query_one(RunsTable), self.query_one(TopBar)
+        table.empty_text = (
+            "nothing fits the filter" if self.runs.total else "no runs yet; press c to start one"
+        )
+        table.arranged()
+        shown = len(self.runs.rows)
+        of_all = f"{shown:,}" if shown == self.runs.total else f"{shown:,} of {self.runs.total:,}"
+        filtered = f"  /{self.runs.filter_text}" if self.runs.filter_text else ""
+        table.border_title = f"runs [{of_all}]{filtered}"
+        direction = "↑" if self.runs.reverse else "↓"
+        table.border_subtitle = f"by {self.runs.column.name} {direction}"
+        bar.connection = self.desk.connection(self.runs.controller_pid)
+        bar.waiting = self.runs.waiting()
+        self._preview()
+
+    @on(RowList.Moved)
+    def _moved(self) -> None:
+        self.query_one(RunsTable).remember()
+        self._preview()
+
+    @work(exclusive=True, group="preview", exit_on_error=False)
+    async def _preview(self) -> None:
+        from axtui.widgets.preview import preview_lines
+
+        listed = self.listed
+        if listed is None:
+            self.query_one(Lines).show([])
+            return
+        name = listed.summary.id
+        state = await self.ui.attempt(self.desk.client.state(name))
+        if state is not None and self.conversation_id == name:
+            lines = preview_lines(state, name in self.runs.driving)
+            self.query_one(Lines).show(lines, stay=True)
+
+    @on(RowList.Opened)
+    def _open(self) -> None:
+        if self.listed:
+            from axtui.screens.run import RunScreen
+
+            self.app.push_screen(RunScreen(self.conversation_id))
+
+    # What keys do
+
+    def action_filter(self) -> None:
+        search = self.query_one("#search", Input)
+        search.add_class("-open")
+        search.focus()
+
+    @on(Input.Changed, "#search")
+    def _filter(self, event: Input.Changed) -> None:
+        self.runs.filter_text = event.value
+        self.runs.arrange()
+        self._arranged()
+
+    @on(Input.Submitted, "#search")
+    def _filtered(self) -> None:
+        self.query_one("#search").set_class(bool(self.runs.filter_text), "-open")
+        self.query_one(RunsTable).focus()
+
+    def action_sort(self) -> None:
+        self.runs.sort_by_next()
+        self._arranged()
+
+    def action_reverse(self) -> None:
+        self.runs.reverse = not self.runs.reverse
+        self.runs.arrange()
+        self._arranged()

@@ -1,0 +1,1 @@
+"""What the screens know, free of any terminal: actions, pages of the log, settings, themes."""

@@ -1,0 +1,45 @@
+"""The one client that all screens use, and what they need to know of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from axtui.client import Client
+
+
+class Desk:
+    """`client` is there once it is open. Runs are never driven by this process: before the first
+    change a process in the background is joined, so that a terminal which stalls, or goes away,
+    stalls nothing."""
+
+    client: Client
+
+    def __init__(self, connect: Callable[[], Client], server: str) -> None:
+        self._connect = connect
+        self.server = server
+
+    async def open(self) -> None:
+        """Connect. Raises what `connect` does. What it has to import is imported beside the UI."""
+        self.client = await asyncio.to_thread(self._connect)
+        if not self.server:
+            await self.client.join(start=False)
+
+    async def writer(self) -> Client:
+        """The client, with somebody to drive what is started with it."""
+        await self.client.join(start=True)
+        return self.client
+
+    def connection(self, controller_pid: int) -> str:
+        """The connection in a few words."""
+        lost = getattr(self.client, "connection", "")
+        if self.server:
+            return f"{self.server} {'· lost, connecting again …' if lost else '· connected'}"
+        return f"local · {f'controller {controller_pid}' if controller_pid else 'no controller'}"
+
+    async def close(self) -> None:
+        """Let go."""
+        if hasattr(self, "client"):
+            await self.client.close()

@@ -1,0 +1,86 @@
+"""Lines of text to scroll through, wrapped to the width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len, chop_cells
+from rich.segment import Segment
+from textual import events
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from axtui.ui.inspecting import Line
+from axtui.widgets.bindings import bindings
+from axtui.widgets.row_list import ROW_CLASSES, ROW_CSS
+
+
+class Lines(ScrollView, can_focus=True):
+    """Shows what it was last given."""
+
+    BINDINGS = bindings("lines")
+    COMPONENT_CLASSES: ClassVar[set[str]] = ROW_CLASSES
+    DEFAULT_CSS = "Lines { overflow-x: hidden; scrollbar-size-vertical: 1; " + ROW_CSS + "}"
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._lines: Sequence[Line] = ()
+        self._wrapped: list[Line] = []
+
+    def show(self, lines: Sequence[Line], *, stay: bool = False) -> None:
+        """Show other lines, from the top unless they are to `stay` where they are."""
+        if lines == self._lines:
+            return
+        self._lines = lines
+        self._wrap()
+        if not stay:
+            self.scroll_to(y=0, animate=False, immediate=True)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wrap anew."""
+        self._wrap()
+
+    def _wrap(self) -> None:
+        width = max(1, self.size.width - 1)
+        wrapped = []
+        for line in self._lines:
+            if cell_len(line.text) <= width:
+                wrapped.append(line)
+            else:
+                wrapped += [Line(part, line.style) for part in chop_cells(line.text, width)]
+        self._wrapped = wrapped
+        self.virtual_size = Size(0, len(wrapped))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """A line of the screen."""
+        width, base = self.size.width, self.rich_style
+        index = self.scroll_offset.y + y
+        if index >= len(self._wrapped):
+            return Strip.blank(width, base)
+        text, name = self._wrapped[index]
+        style = base
+        if name:
+            style = base + self.get_component_rich_style(f"row--{name}", partial=True)
+        size = cell_len(text)
+        return Strip([Segment(text, style), Segment(" " * (width - size), base)], width)
+
+    def action_up(self) -> None:
+        self.scroll_relative(y=-1, animate=False)
+
+    def action_down(self) -> None:
+        self.scroll_relative(y=1, animate=False)
+
+    def action_page_up(self) -> None:
+        self.scroll_page_up(animate=False)
+
+    def action_page_down(self) -> None:
+        self.scroll_page_down(animate=False)
+
+    def action_first(self) -> None:
+        self.scroll_home(animate=False)
+
+    def action_last(self) -> None:
+        self.scroll_end(animate=False)
