@@ -250,21 +250,23 @@ class Reader:
         after, limit = _within(query.after), _within(query.limit)
         last = ALL if query.before is None else _within(query.before - 1)
         for part in reversed(parts) if query.newest_first else parts:
-            rows = self._connection.execute(
-                f"SELECT seq, kind, envelope, payload FROM {source}"
-                f" WHERE number = ? AND seq > ? AND seq <= ? {where} ORDER BY seq {order} LIMIT ?",
-                (
-                    part.number,
-                    max(after, part.after),
-                    min(last, part.end),
-                    *values,
-                    limit - len(found),
-                ),
-            )
-            taken = rows.fetchall()
-            if any(map(_is_odd, _RECORD, zip(*taken, strict=True))):
-                raise damaged(self._path, f"an event of conversation {conversation_id}")
-            found += map(Record._make, taken)
+            first, end = max(after, part.after), min(last, part.end)
+            # What has settled is in order already; the union of both tables is sorted anew.
+            sources = [source] if query.newest_first or source != "events" else ["settled", source]
+            for table in sources:
+                left = limit - len(found)
+                rows = self._connection.execute(
+                    f"SELECT seq, kind, envelope, payload FROM {table}"
+                    f" WHERE number = ? AND seq > ? AND seq <= ? {where} ORDER BY seq {order} LIMIT ?",
+                    (part.number, first, end, *values, left),
+                )
+                taken = rows.fetchall()
+                if any(map(_is_odd, _RECORD, zip(*taken, strict=True))):
+                    raise damaged(self._path, f"an event of conversation {conversation_id}")
+                found += map(Record._make, taken)
+                if len(taken) == left:
+                    break
+                first = found[-1].seq if taken else first
         if not where:
             self._check_gapless(conversation_id, found, after, query.newest_first)
         return found
