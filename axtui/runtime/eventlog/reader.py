@@ -256,8 +256,8 @@ class Reader:
             for table in sources:
                 left = limit - len(found)
                 rows = self._connection.execute(
-                    f"SELECT seq, kind, envelope, payload FROM {table}"
-                    f" WHERE number = ? AND seq > ? AND seq <= ? {where} ORDER BY seq {order} LIMIT ?",
+                    f"SELECT seq, kind, envelope, payload FROM {table} WHERE number = ?"
+                    f" AND seq > ? AND seq <= ? {where} ORDER BY seq {order} LIMIT ?",
                     (part.number, first, end, *values, left),
                 )
                 taken = rows.fetchall()
