@@ -46,7 +46,7 @@ Agent runs as durable jobs: kill anything, and go on from the last finished step
 _ASKS_HELP = ("-h", "--help", "help")
 _ASKS_VERSION = ("-V", "--version")
 _WITH_VALUE = (
-    *("--config", "--data-dir", "--output", "--server"),
+    *("--config", "--data-dir", "--output", "--server", "--theme"),
     *("--token-file", "--ca", "--cert", "--key"),
 )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from axtui.cli import main
 from axtui.cli.arguments import UsageError
 from axtui.cli.common import add_remote, open_client, server_of
 
@@ -19,11 +20,14 @@ _TOLD_CHARS = 4000
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the UI."""
     parser.add_argument("--theme", metavar="NAME", help="the theme to use; `t` shows them all")
+    parser.add_argument("--version", action="store_true", help="print the version")
     add_remote(parser)
 
 
 async def run_alone(args: argparse.Namespace) -> int:
     """Draw until the person leaves. What can't be begun with is told as by any command."""
+    if args.version:
+        return main(["--version"])
     if args.output == "json" or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "the terminal UI needs a terminal", "`axtui --help` lists the commands that don't"
