@@ -30,9 +30,10 @@ _VERIFY = "`axtui verify` says what else is"
 _MAX_FAULTS = 100
 _SUMMARY = (
     "c.id, c.state, c.agent, c.exec_id, c.title, c.waiting_for, c.created_us, c.parent_id,"
-    " c.parent_seq, c.deleted_us, h.seq, h.updated_us"
+    " c.parent_seq, c.deleted_us, coalesce(c.tokens, 0), coalesce(c.cost_nusd, 0),"
+    " coalesce(c.unpriced_calls, 0), h.seq, h.updated_us"
 )
-_LISTED = (str,) * 6 + (int, str) + (int,) * 4
+_LISTED = (str,) * 6 + (int, str) + (int,) * 7
 _HEAD = (int, bytes, int)
 _RECORD: tuple[frozenset[Any], ...] = (
     *(frozenset({int}), frozenset({str}), frozenset({bytes})),
@@ -129,7 +130,7 @@ class Reader:
             (*values, _within(limit)),
         )
         return [
-            Listed(Summary(*row[:10]), row[10], row[11])
+            Listed(Summary(*row[:-2]), *row[-2:])
             for row in self._typed(rows, _LISTED, "the list of conversations")
         ]
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from google.protobuf.message import DecodeError
+
 from axtui.model.events import Head, Record
 from axtui.model.fold import FOLD_VERSION
 from axtui.model.summary import Listed, summarise
@@ -420,6 +422,7 @@ def _take_over(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
     connection.execute("UPDATE lease SET epoch = epoch + 1")
     settle(connection)
     connection.execute("DELETE FROM keyframes WHERE fold_version <> ?", (FOLD_VERSION,))
+    _sum_up(connection, path)
     row = connection.execute(
         "SELECT epoch, (SELECT coalesce(max(number), 0) FROM conversations) FROM lease"
     ).fetchone()
@@ -428,6 +431,21 @@ def _take_over(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
         raise damaged(path, "the row of the lease")
     epoch, last = row
     return epoch, last
+
+
+def _sum_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Fill in the usage of conversations that were written before there was a place for it."""
+    reader = Reader(connection, path)
+    found = connection.execute("SELECT number, id FROM conversations WHERE tokens IS NULL")
+    for number, conversation_id in found.fetchall():
+        # One that is damaged must not keep the others from being opened; it says so when it is.
+        with suppress(LogError, DecodeError):
+            used = summarise(reader.state(conversation_id, None))[-3:]
+            connection.execute(
+                "UPDATE conversations SET tokens = ?, cost_nusd = ?, unpriced_calls = ?"
+                " WHERE number = ?",
+                (*used, number),
+            )
 
 
 def _close_quietly(connection: sqlite3.Connection) -> None:

@@ -34,6 +34,7 @@ from .drafts import (
     said,
     started,
     step,
+    used,
     write,
 )
 
@@ -391,6 +392,11 @@ class TestState:
             done("2"),
             Draft(pb.ApprovalAnswered(id="q", choice="yes")),
             done("1"),
+            step("3"),
+            used("3", 10, 7),
+            used("4", 20, unpriced=1),
+            used("5", 2**63 - 1),
+            used("6", 2**63 - 1),
             Draft(pb.RunPaused(cause="person")),
             Draft(pb.RunResumed()),
             Draft(pb.RunCompleted()),
@@ -401,6 +407,14 @@ class TestState:
             assert found.summary == summarise(conversation.state), draft
             assert found.seq == conversation.head.seq
             assert found.updated_us == conversation.head.time_us
+
+    async def test_events_that_change_no_summary_write_none(self, log):
+        conversation = await log.conversation("c", create=True)
+        await conversation.append(started(), step("1"), used("1", 5))
+        for draft, changes in ((step("2"), False), (done("2"), False), (used("3", 5), True)):
+            commit = conversation.append(draft)
+            await commit
+            assert (commit.summary is not None) == changes
 
 
 class TestListing:
