@@ -499,8 +499,14 @@ class ListRequest(_message.Message):
     STATES_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    SINCE_US_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     limit: _builtins.int
+    since_us: _builtins.int
+    """Only those whose last event is at this time or later."""
+    deleted: _builtins.bool
+    """Those that are hidden too."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -509,10 +515,12 @@ class ListRequest(_message.Message):
         states: _abc.Iterable[_builtins.str] | None = ...,
         agent: _builtins.str = ...,
         limit: _builtins.int = ...,
+        since_us: _builtins.int = ...,
+        deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "limit", b"limit", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "deleted", b"deleted", "limit", b"limit", "since_us", b"since_us", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

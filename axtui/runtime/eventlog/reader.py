@@ -126,8 +126,8 @@ class Reader:
         """What a list says of the conversations that a condition holds for."""
         rows = self._connection.execute(
             f"SELECT {_SUMMARY} FROM conversations c JOIN heads h ON h.number = c.number"
-            f" WHERE {where} ORDER BY h.updated_us DESC, c.number DESC LIMIT ?",
-            (*values, _within(limit)),
+            f" WHERE {where} ORDER BY h.updated_us DESC, h.number DESC LIMIT ?",
+            (*values, within(limit)),
         )
         return [
             Listed(Summary(*row[:-2]), *row[-2:])
@@ -248,8 +248,8 @@ class Reader:
         order = "DESC" if query.newest_first else ""
         parts = segments(self._connection, number)
         found: list[Record] = []
-        after, limit = _within(query.after), _within(query.limit)
-        last = ALL if query.before is None else _within(query.before - 1)
+        after, limit = within(query.after), within(query.limit)
+        last = ALL if query.before is None else within(query.before - 1)
         for part in reversed(parts) if query.newest_first else parts:
             rows = self._connection.execute(
                 f"SELECT seq, kind, envelope, payload FROM {source}"
@@ -301,6 +301,6 @@ def _is_odd(types: frozenset[type], column: tuple[Any, ...]) -> bool:
     return not types.issuperset(map(type, column))
 
 
-def _within(count: int) -> int:
+def within(count: int) -> int:
     """`count` as SQLite takes it: below 0 it would be no limit, far above an error."""
     return min(max(count, 0), ALL)

@@ -118,6 +118,9 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE conversations ADD COLUMN cost_nusd INTEGER;
     ALTER TABLE conversations ADD COLUMN unpriced_calls INTEGER;
     """,
+    """
+    CREATE INDEX heads_updated ON heads (updated_us);
+    """,
 )
 
 

@@ -29,7 +29,7 @@ from axtui.runtime.eventlog.base import (
 )
 from axtui.runtime.eventlog.conversation import Append, Conversation
 from axtui.runtime.eventlog.lease import Lease
-from axtui.runtime.eventlog.reader import Query, Reader
+from axtui.runtime.eventlog.reader import Query, Reader, within
 from axtui.runtime.eventlog.schema import (
     STORE_ERRORS,
     check_current,
@@ -300,10 +300,12 @@ class SqliteLog:
         states: Sequence[str] = (),
         agent: str = "",
         prefix: str = "",
+        since_us: int = 0,
         deleted: bool = False,
         limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first, of those whose ids begin with `prefix`.
+        """Conversations, the latest changed first, of those whose ids begin with `prefix` and
+        whose last event is at `since_us` or later.
 
         Those that are deleted only if wanted.
         """
@@ -317,8 +319,11 @@ class SqliteLog:
             values.append(agent)
         if prefix:
             # Not a pattern: the index on the id leads to where they begin.
-            where += " AND c.id >= ? AND substr(c.id, 1, ?) = ?"
+            where += " AND unlikely(c.id >= ?) AND substr(c.id, 1, ?) = ?"
             values += [prefix, len(prefix), prefix]
+        if since_us > 0:
+            where += " AND h.updated_us >= ?"
+            values.append(within(since_us))
         return await self._in_thread(self._reader.listed, where, values, limit)
 
     async def read(

@@ -568,6 +568,7 @@ class TestMigration:
         with closing(connect(sqlite.path, write=True)) as connection:
             for name in ("tokens", "cost_nusd", "unpriced_calls"):
                 connection.execute(f"ALTER TABLE conversations DROP COLUMN {name}")
+            connection.execute("DROP INDEX heads_updated")
             connection.execute("PRAGMA user_version = 1")
             connection.execute("DELETE FROM fresh WHERE kind = 'note'")
         with pytest.raises(LogError, match="earlier axtui"):

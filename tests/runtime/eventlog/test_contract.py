@@ -447,6 +447,12 @@ class TestListing:
             ({"prefix": "\U0010ffff"}, []),
             ({"prefix": "\ud7ff"}, []),
             ({"prefix": "%"}, []),
+            ({"since_us": 2000}, ["c", "b"]),
+            ({"since_us": 2001, "deleted": True}, ["ab", "c"]),
+            ({"since_us": 2000, "deleted": True, "limit": 1}, ["ab"]),
+            ({"since_us": 5001}, []),
+            ({"since_us": 2**70}, []),
+            ({"since_us": -(2**70)}, ["c", "b", "a"]),
         ],
     )
     async def test_filters_and_order(self, log, some, filters, wanted):
@@ -456,6 +462,12 @@ class TestListing:
     async def test_the_latest_changed_is_first(self, log, some):
         await write(log, "a", note())
         assert [listed.summary.id for listed in await log.conversations()] == ["a", "c", "b"]
+
+    async def test_who_asks_again_learns_of_what_has_changed_since(self, log, some):
+        (latest,) = await log.conversations(limit=1)
+        await write(log, "b", note())
+        found = await log.conversations(since_us=latest.updated_us + 1)
+        assert [(listed.summary.id, listed.seq) for listed in found] == [("b", 3)]
 
     async def test_one_is_found_even_if_it_was_deleted(self, log, some):
         assert (await log.find("ab")).summary.deleted_us
