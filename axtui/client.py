@@ -113,7 +113,13 @@ class Client(Protocol):
     async def find(self, conversation_id: str) -> Listed | None: ...
     async def resolve(self, name: str) -> Listed: ...
     async def conversations(
-        self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
+        self,
+        *,
+        states: Sequence[str] = (),
+        agent: str = "",
+        since_us: int = 0,
+        deleted: bool = False,
+        limit: int = PAGE,
     ) -> list[Listed]: ...
     async def state(self, conversation_id: str, seq: int | None = None) -> st.State: ...
     async def read(

@@ -185,12 +185,23 @@ class LocalClient:
         return fits[0]
 
     async def conversations(
-        self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
+        self,
+        *,
+        states: Sequence[str] = (),
+        agent: str = "",
+        since_us: int = 0,
+        deleted: bool = False,
+        limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first; none where there is no log yet."""
+        """Conversations, the latest changed first; none where there is no log yet. Those whose last
+        event is at `since_us` or later: asking again and again costs nearly nothing while nothing
+        happens. Those that are hidden only if wanted; their `deleted_us` tells.
+        """
         if self._is_empty():
             return []
-        return await self._read().conversations(states=states, agent=agent, limit=limit)
+        return await self._read().conversations(
+            states=states, agent=agent, since_us=since_us, deleted=deleted, limit=limit
+        )
 
     async def state(self, conversation_id: str, seq: int | None = None) -> st.State:
         """The state of a conversation, after event `seq` if given."""

@@ -63,6 +63,12 @@ def used(usage: pb.Usage) -> str:
     return f"{tokens}, ${usage.cost_nusd / 1e9:.4f}{unpriced if usage.unpriced_calls else ''}"
 
 
+def cost(nusd: int, unpriced_calls: int = 0) -> str:
+    """Billionths of a dollar for people, with a plus for calls beside whose price nobody knows;
+    nothing for nothing."""
+    return f"${nusd / 1e9:.4f}{'+' if unpriced_calls else ''}" if nusd else ""
+
+
 def size_text(size: int) -> str:
     """Bytes for people."""
     value = float(size)

@@ -231,12 +231,21 @@ class RemoteClient:
         return msg.listed_of(await self._call("resolve", request))
 
     async def conversations(
-        self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
+        self,
+        *,
+        states: Sequence[str] = (),
+        agent: str = "",
+        since_us: int = 0,
+        deleted: bool = False,
+        limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first."""
+        """Conversations, the latest changed first: those that have changed at `since_us` or later,
+        and those that are hidden only if wanted."""
         if not limit:
             return []
-        request = sv.ListRequest(states=states, agent=agent, limit=limit)
+        request = sv.ListRequest(
+            states=states, agent=agent, since_us=since_us, deleted=deleted, limit=limit
+        )
         return [*map(msg.listed_of, (await self._call("list", request)).conversations)]
 
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]:

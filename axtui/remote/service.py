@@ -151,7 +151,11 @@ class Controller:
             raise Refused("usage", f"a list has at most {MAX_LISTED:,} conversations")
         limit = request.limit if request.limit > 0 else PAGE
         found = await self._client.conversations(
-            states=_few(request.states), agent=request.agent, limit=limit
+            states=_few(request.states),
+            agent=request.agent,
+            since_us=request.since_us,
+            deleted=request.deleted,
+            limit=limit,
         )
         return sv.ListReply(conversations=map(msg.listed, found))
 

@@ -130,7 +130,13 @@ class AxClient:
         return Listed(summarise(_running(name)), _MAX_SEQ, 0)
 
     async def conversations(
-        self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
+        self,
+        *,
+        states: Sequence[str] = (),
+        agent: str = "",
+        since_us: int = 0,
+        deleted: bool = False,
+        limit: int = PAGE,
     ) -> list[Listed]:
         """AX has no list."""
         _refuse("a list of conversations")

@@ -129,10 +129,12 @@ class EventLog(Protocol):
         states: Sequence[str] = (),
         agent: str = "",
         prefix: str = "",
+        since_us: int = 0,
         deleted: bool = False,
         limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first, of those whose ids begin with `prefix`.
+        """Conversations, the latest changed first, of those whose ids begin with `prefix` and
+        whose last event is at `since_us` or later.
 
         Those that are deleted only if wanted.
         """

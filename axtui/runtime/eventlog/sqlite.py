@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from google.protobuf.message import DecodeError
+
 from axtui.model.events import Head, Record
 from axtui.model.fold import FOLD_VERSION
 from axtui.model.summary import Listed, summarise
@@ -27,7 +29,7 @@ from axtui.runtime.eventlog.base import (
 )
 from axtui.runtime.eventlog.conversation import Append, Conversation
 from axtui.runtime.eventlog.lease import Lease
-from axtui.runtime.eventlog.reader import Query, Reader
+from axtui.runtime.eventlog.reader import Query, Reader, within
 from axtui.runtime.eventlog.schema import (
     STORE_ERRORS,
     check_current,
@@ -298,10 +300,12 @@ class SqliteLog:
         states: Sequence[str] = (),
         agent: str = "",
         prefix: str = "",
+        since_us: int = 0,
         deleted: bool = False,
         limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first, of those whose ids begin with `prefix`.
+        """Conversations, the latest changed first, of those whose ids begin with `prefix` and
+        whose last event is at `since_us` or later.
 
         Those that are deleted only if wanted.
         """
@@ -315,8 +319,11 @@ class SqliteLog:
             values.append(agent)
         if prefix:
             # Not a pattern: the index on the id leads to where they begin.
-            where += " AND c.id >= ? AND substr(c.id, 1, ?) = ?"
+            where += " AND unlikely(c.id >= ?) AND substr(c.id, 1, ?) = ?"
             values += [prefix, len(prefix), prefix]
+        if since_us > 0:
+            where += " AND h.updated_us >= ?"
+            values.append(within(since_us))
         return await self._in_thread(self._reader.listed, where, values, limit)
 
     async def read(
@@ -420,6 +427,7 @@ def _take_over(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
     connection.execute("UPDATE lease SET epoch = epoch + 1")
     settle(connection)
     connection.execute("DELETE FROM keyframes WHERE fold_version <> ?", (FOLD_VERSION,))
+    _sum_up(connection, path)
     row = connection.execute(
         "SELECT epoch, (SELECT coalesce(max(number), 0) FROM conversations) FROM lease"
     ).fetchone()
@@ -428,6 +436,21 @@ def _take_over(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
         raise damaged(path, "the row of the lease")
     epoch, last = row
     return epoch, last
+
+
+def _sum_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Fill in the usage of conversations that were written before there was a place for it."""
+    reader = Reader(connection, path)
+    found = connection.execute("SELECT number, id FROM conversations WHERE tokens IS NULL")
+    for number, conversation_id in found.fetchall():
+        # One that is damaged must not keep the others from being opened; it says so when it is.
+        with suppress(LogError, DecodeError):
+            used = summarise(reader.state(conversation_id, None))[-3:]
+            connection.execute(
+                "UPDATE conversations SET tokens = ?, cost_nusd = ?, unpriced_calls = ?"
+                " WHERE number = ?",
+                (*used, number),
+            )
 
 
 def _close_quietly(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,41 @@
+"""Who looks from elsewhere sees what is seen here."""
+
+from __future__ import annotations
+
+import pytest
+
+from axtui.runtime.controller import RunOptions
+
+from .harness import Serve
+
+
+async def test_lists_of_what_has_changed_and_of_what_is_hidden(served: Serve) -> None:
+    server = await served()
+    client = server.client()
+    for name in ("a", "b", "c"):
+        await client.start(name, "hello", "echo", RunOptions())
+        async for _ in client.watch(name, 0):
+            if not (await client.resolve(name)).open:
+                break
+    await client.delete("c", "")
+    found = {listed.summary.id: listed for listed in await client.conversations(deleted=True)}
+    assert list(found) == ["c", "b", "a"]
+    assert [bool(listed.summary.deleted_us) for listed in found.values()] == [True, False, False]
+    for wanted in (
+        {},
+        {"since_us": found["b"].updated_us},
+        {"since_us": found["b"].updated_us, "deleted": True},
+        {"since_us": found["c"].updated_us + 1, "deleted": True},
+    ):
+        assert await client.conversations(**wanted) == await server.local.conversations(**wanted)
+    names = [
+        listed.summary.id
+        for listed in await client.conversations(since_us=found["b"].updated_us, deleted=True)
+    ]
+    assert names == ["c", "b"]
+
+
+@pytest.mark.parametrize("since_us", [-1, 2**63 - 1])
+async def test_of_no_time_that_has_been(served: Serve, since_us: int) -> None:
+    server = await served()
+    assert await server.client().conversations(since_us=since_us) == []
