@@ -28,8 +28,6 @@ from axtui.widgets.row_list import RowList
 if TYPE_CHECKING:
     from axtui.ui.questions import Asked
 
-_MAX_ROWS = 10
-
 
 class ApprovalsScreen(PlainScreen):
     """All open questions, or those of the run of one conversation. Arrivals move nothing: cursor
@@ -88,14 +86,14 @@ class ApprovalsScreen(PlainScreen):
         table.empty_text = "nothing is asked" + (" by this run" if self._only else "")
         table.take(shown)
         table.border_title = f"approvals [{len(shown)}]"
-        table.styles.height = 2 + max(1, min(_MAX_ROWS, len(shown)))
-        self._card.show(table.asked)
+        self._show()
         if before is not None and before.key not in {asked.key for asked in self.ui.questions}:
             self._tell_who(before)
 
     @on(RowList.Moved)
-    def _moved(self) -> None:
+    def _show(self) -> None:
         self._card.show(self.query_one(QuestionList).asked)
+        self.refresh_bindings()
 
     @on(RowList.Opened)
     def _opened(self) -> None:

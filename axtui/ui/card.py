@@ -106,11 +106,12 @@ def _choices(question: st.Question) -> Iterator[Line]:
 
 
 def _about(asked: Asked, question: st.Question) -> Iterator[Line]:
-    lines = list(about(question))
+    # What an agent's own question is about is its choices.
+    lines = [] if question.type == "question" else about(question)
     if lines:
         yield Line("")
     for line in lines:
-        if line.text.startswith("asked because: ") and line is lines[-1]:
+        if line.text.startswith("asked because: ") and line is lines[-1] and len(lines) > 1:
             yield Line("")
         yield from _texts(line.text, _STYLES.get(line.style, line.style))
     if too_long(question):
@@ -124,10 +125,11 @@ def _about(asked: Asked, question: st.Question) -> Iterator[Line]:
 def _facts(asked: Asked) -> Iterator[Line]:
     state, question = asked.state, asked.question
     run, step = state.run, state.open_steps.get(question.key)
+    said = question.subject == question.question or question.subject.startswith("shell(")
     facts = [
-        ("about", "" if question.subject == question.question else question.subject),
+        ("about", "" if said else question.subject),
         ("workspace", run.workspace),
-        ("run", f"{state.conversation_id}  {run.agent}  {status(state)}  {state.title}"),
+        ("run", f"{state.conversation_id}  {run.agent}  {status(state)}"),
         ("asked by", f"{question.actor}, event {question.seq}, {question.type} {question.id}"),
         ("step", question.key),
     ]

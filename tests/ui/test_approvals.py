@@ -453,3 +453,19 @@ async def test_a_second_terminal_sees_that_the_first_has_answered(config: Config
         await other.armed()
         await other.pilot.press("n")
         assert await other.output(name) == "[false,false]"
+
+
+async def test_an_answer_that_comes_too_late_is_refused(config: Config) -> None:
+    async with desk(config) as ui:
+        name = await ui.start("publisher")
+        card = await ui.open(name)
+        assert card.asked is not None
+        asked = card.asked.question.id
+        # It doesn't hear that somebody else answers meanwhile.
+        ui.app.workers.cancel_group(ui.app, "questions")
+        await ui.client.answer(name, asked, "deny", "", False)
+        await ui.pilot.press("y")
+        await until(ui.pilot, lambda: any(f"'{asked}'" in said for said in ui.said()))
+        await until(ui.pilot, lambda: card.asked and card.asked.question.id != asked)
+        assert not card.armed
+        assert [answer["choice"] for answer in await ui.answers(name)] == ["deny"]
