@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual import work
 from textual.app import App
+from textual.reactive import var
 from textual.theme import Theme
 
 from axtui.ui.desk import Desk
+from axtui.ui.questions import Asked, OpenQuestions
 from axtui.ui.themes import STATES, read_theme, theme_files
+from axtui.widgets.attention import Attention
 from axtui.widgets.bindings import bindings
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _QUIT_SECONDS = 2.0
+_QUESTIONS_SECONDS = 0.5
 
 
 class AxtuiApp(App[Exception | None]):
@@ -35,12 +40,15 @@ class AxtuiApp(App[Exception | None]):
     ]
     CSS_PATH = "axtui.tcss"
     PAUSE_GC_ON_SCROLL = True
+    # What is open, for all screens: the oldest first.
+    questions: var[tuple[Asked, ...]] = var(())
 
     def __init__(self, connect: Callable[[], Client], server: str = "", theme: str = "") -> None:
         super().__init__()
         self.desk = Desk(connect, server)
         self._theme = theme
         self._left_at = 0.0
+        self._attention = Attention(self)
         for path in theme_files():
             if found := read_theme(path):
                 fields: dict[str, Any] = {**found.colors, "variables": found.variables}
@@ -76,6 +84,33 @@ class AxtuiApp(App[Exception | None]):
             if opened is not None:
                 opened()
 
+        self._questions = OpenQuestions(self.desk.client)
+        self.read_questions()
+
+    @work(exclusive=True, group="questions")
+    async def read_questions(self) -> None:
+        """Look for questions now, and from now on."""
+        from axtui.client import LogError, Refused, Unreachable
+
+        while True:
+            try:
+                self.questions = await self._questions.read()
+            except (LogError, Refused, Unreachable):
+                # The screens say what there is to be said of a log that can't be read.
+                pass
+            else:
+                self._attention.tell(self.questions)
+            await asyncio.sleep(_QUESTIONS_SECONDS)
+
+    def watch_app_focus(self, focus: bool) -> None:
+        """Who looks needn't be called."""
+        if focus:
+            self._attention.release()
+
+    def on_unmount(self) -> None:
+        """Leave the terminal as it was."""
+        self._attention.release()
+
     async def attempt(self, doing: Awaitable[T]) -> T | None:
         """Do what may be refused; tell why if it is, and give back None."""
         from axtui.client import LogError, Refused, Unreachable
@@ -88,6 +123,16 @@ class AxtuiApp(App[Exception | None]):
             return None
 
     # What keys do
+
+    def action_approvals(self) -> None:
+        from axtui.screens.approvals import ApprovalsScreen
+        from axtui.screens.run import RunScreen
+
+        if isinstance(self.screen, ApprovalsScreen):
+            self.screen.show_all()
+        else:
+            here = self.screen.conversation_id if isinstance(self.screen, RunScreen) else ""
+            self.push_screen(ApprovalsScreen(here))
 
     async def action_back(self) -> None:
         if len(self.screen_stack) > 2:

@@ -84,6 +84,14 @@ def printable(text: str) -> str:
     return text.replace("\r\n", "\n").translate(_CONTROLS)
 
 
+def visible(text: str) -> str:
+    """Text with nothing in it that can't be seen, or moves what is beside it: that is shown as its
+    code point. Tabs and ends of lines stay."""
+    return "".join(
+        char if char.isprintable() or char in "\t\n" else f"<U+{ord(char):04X}>" for char in text
+    )
+
+
 def one_line(text: str) -> str:
     """Text as it fits into a row of a table."""
     return printable(" ".join(text.split()))

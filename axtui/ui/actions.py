@@ -28,6 +28,12 @@ class Action(NamedTuple):
         """What it is called in its scope."""
         return self.id.partition(".")[2]
 
+    @property
+    def call(self) -> str:
+        """How it is called: `choose_2` by the argument 2."""
+        name, _, number = self.name.rpartition("_")
+        return f"{name}({number})" if number.isdigit() else self.name
+
 
 SCOPES = {
     "app": "Everywhere",
@@ -37,6 +43,8 @@ SCOPES = {
     "run": "A run",
     "timeline": "Timeline",
     "inspector": "Inspector",
+    "approvals": "Approvals",
+    "card": "The card of a question",
     "confirm": "A question",
     "dialog": "Dialogs",
 }
@@ -46,6 +54,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.command", "colon", "command", "Type a command: `run`, `goto`, `theme`, `quit` …"),
     Action("app.palette", "ctrl+p", "", "Find any command by a part of its name"),
     Action("app.runs", "1", "", "The runs"),
+    Action("app.approvals", "a", "approvals", "What all runs ask of people, or this run"),
     Action("app.theme", "t", "", "Choose a theme; the picker shows each as you go over it"),
     Action("app.jump", "semicolon,ctrl+o", "", "Jump to any pane by a letter"),
     Action("app.zoom", "z", "", "Give the pane that has the focus all the room, or take it back"),
@@ -93,6 +102,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("timeline.copy_command", "Y", "", "Copy the command line that shows the event"),
     Action("inspector.next_view", "v", "view", "The next view: readable, raw, JSON"),
     Action("inspector.whole", "o", "", "Fetch all of what is only shown in part"),
+    Action("approvals.approve", "y", "approve", "Approve this once", writes=True),
+    Action(
+        "approvals.always", "Y", "always", "Approve this, and from now on what is said", writes=True
+    ),
+    Action("approvals.deny", "n", "deny", "Deny it", writes=True),
+    Action("approvals.deny_with", "N", "deny, why", "Deny it with a message", writes=True),
+    Action("approvals.skip", "s", "skip", "The next question; nothing is answered"),
+    Action("approvals.words", "i", "words", "Answer in words", writes=True),
+    *(
+        Action(f"approvals.choose_{n}", str(n), "", f"Take choice {n} of the card", writes=True)
+        for n in range(1, 10)
+    ),
+    Action("card.nothing", "enter,space", "", "Nothing: these never answer"),
     Action("confirm.yes", "y", "yes", "Do it"),
     Action("confirm.no", "n", "no", "Leave things as they are"),
     Action("confirm.cancel", "escape", "", "Leave things as they are"),

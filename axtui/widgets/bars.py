@@ -29,8 +29,12 @@ class TopBar(Widget):
     waiting = reactive(0)
 
     def on_mount(self) -> None:
-        """The clock goes on by itself."""
+        """The clock goes on by itself, and so does what is asked."""
         self.set_interval(1.0, self.refresh)
+        self.watch(self.app, "questions", self._asked)
+
+    def _asked(self, questions: tuple[object, ...]) -> None:
+        self.waiting = len(questions)
 
     def render(self) -> RenderResult:
         """What fits, the crumbs cut short first."""

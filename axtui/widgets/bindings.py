@@ -12,7 +12,7 @@ def bindings(*scopes: str) -> list[BindingType]:
     return [
         Binding(
             action.keys,
-            action.name,
+            action.call,
             action.label or action.help,
             show=bool(action.label),
             tooltip=action.help,
