@@ -13,6 +13,7 @@ from axtui.agent import ActorError
 from axtui.host import Server
 from axtui.local import LocalClient
 from axtui.model.events import Record
+from axtui.model.search import FOUND, Hit
 from axtui.model.summary import Listed
 from axtui.model.tokens import Token
 from axtui.remote.credentials import ANONYMOUS, Credentials
@@ -133,6 +134,14 @@ class Client(Protocol):
         step: str = "",
         newest_first: bool = False,
     ) -> list[Record]: ...
+    async def search(
+        self,
+        text: str,
+        *,
+        conversation_id: str = "",
+        limit: int = FOUND,
+        tell: Callable[[int], None] | None = None,
+    ) -> list[Hit]: ...
     async def blob(self, digest: bytes) -> bytes: ...
     def watch(self, conversation_id: str, after: int) -> AsyncIterator[list[Record | Delta]]: ...
     def export(self, conversation_id: str) -> AsyncIterator[str]: ...

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from axtui.host import Host, Server
 from axtui.model.events import Record
+from axtui.model.search import FOUND, MAX_FOUND, Found, Hit, terms
 from axtui.model.summary import Listed
 from axtui.model.tokens import Token
 from axtui.remote.door import Holder, knock
@@ -228,6 +229,36 @@ class LocalClient:
             kinds=kinds,
             step=step,
             newest_first=newest_first,
+        )
+
+    async def search(
+        self,
+        text: str,
+        *,
+        conversation_id: str = "",
+        limit: int = FOUND,
+        tell: Callable[[int], None] | None = None,
+    ) -> list[Hit]:
+        """The newest events, at most 1,000, in which all words of `text` occur: "phrases" as they
+        are, and beginnings with a * behind. `tell` hears how many events have to be read first.
+        """
+        while (found := await self.search_on(text, conversation_id, limit)).left:
+            if tell is not None:
+                tell(found.left)
+        return found.hits
+
+    async def search_on(self, text: str, conversation_id: str, limit: int) -> Found:
+        """A part of that which takes but a moment."""
+        try:
+            wanted = terms(text)
+        except ValueError as error:
+            raise Refused(
+                "usage", str(error), 'it takes words, "phrases" and beginnings*'
+            ) from None
+        if not conversation_id and self._is_empty():
+            return Found([])
+        return await self._read(conversation_id).search(
+            wanted, conversation_id=conversation_id, limit=min(limit, MAX_FOUND)
         )
 
     async def blob(self, digest: bytes) -> bytes:

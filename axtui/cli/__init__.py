@@ -13,6 +13,7 @@ COMMANDS = {
     "list": "the conversations, the latest first",
     "show": "the state of a conversation, at any event",
     "events": "the events of a conversation",
+    "search": "the events in which some words occur, the newest first",
     "approve": "answer what a run asks",
     "pause": "begin no more steps in a run",
     "resume": "let a paused run go on",

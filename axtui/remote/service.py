@@ -180,6 +180,10 @@ class Controller:
         )
         return msg.page(next(msg.portions(records), []))
 
+    async def search(self, request: sv.SearchRequest, context: Context) -> sv.SearchReply:
+        found = await self._client.search_on(request.text, request.conversation_id, request.limit)
+        return sv.SearchReply(hits=map(msg.hit, found.hits), left=found.left)
+
     async def get_blob(self, request: sv.GetBlobRequest, context: Context) -> AsyncIterator[Any]:
         data = await self._client.blob(request.digest)
         for start in range(0, len(data), _CHUNK):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from axtui.runtime.controller import RunOptions
+from axtui.runtime.errors import Refused
+from axtui.runtime.eventlog.base import UnknownConversation
 
 from .harness import Serve
 
@@ -39,3 +41,34 @@ async def test_lists_of_what_has_changed_and_of_what_is_hidden(served: Serve) ->
 async def test_of_no_time_that_has_been(served: Serve, since_us: int) -> None:
     server = await served()
     assert await server.client().conversations(since_us=since_us) == []
+
+
+async def test_search_finds_what_is_found_there(served: Serve) -> None:
+    server = await served()
+    client = server.client()
+    for name in ("a", "b"):
+        await client.start(name, f"hello 世界 {name}", "echo", RunOptions())
+        async for _ in client.watch(name, 0):
+            if not (await client.resolve(name)).open:
+                break
+    for text, options in (
+        ("hello", {}),
+        ("世界", {"limit": 1}),
+        ("hel*", {"conversation_id": "a"}),
+        ("nowhere", {}),
+    ):
+        hits = await client.search(text, **options)
+        assert hits == await server.local.search(text, **options)
+        assert bool(hits) == (text != "nowhere")
+    with pytest.raises(Refused, match="no word"):
+        await client.search("-")
+    with pytest.raises(UnknownConversation):
+        await client.search("hello", conversation_id="none")
+    with pytest.raises(Refused, match="isn't valid Unicode"):
+        await client.search("\udcff")
+
+
+async def test_who_may_look_may_search(served: Serve) -> None:
+    server = await served()
+    viewer = server.client(await server.token("viewer"))
+    assert await viewer.search("hello") == []

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from axtui.model.events import Head, Record
 from axtui.model.fold import FOLD_VERSION
+from axtui.model.search import Found, Term
 from axtui.model.summary import Listed, summarise
 from axtui.runtime.eventlog import purge
 from axtui.runtime.eventlog.base import (
@@ -39,10 +40,15 @@ from axtui.runtime.eventlog.schema import (
     explain,
     prepare,
 )
+from axtui.runtime.eventlog.search import Search
 from axtui.runtime.eventlog.writer import Job, Writer, settle
 from axtui.v1 import state_pb2 as st
 
 _POLL_SECONDS = 0.05
+# For how long a search reads what is new before it says how much is left, and for how long those
+# that hold the lease do so from time to time.
+_SEARCH_SECONDS = 0.25
+_INDEX_SECONDS = 0.02
 T = TypeVar("T")
 
 
@@ -57,6 +63,8 @@ class SqliteLog:
         self._closed = False
         self._reader = Reader(reader, path)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="axtui-reader")
+        self._search = Search(path)
+        self._search_thread: ThreadPoolExecutor | None = None
         self._loop = asyncio.get_running_loop()
         self._lease: Lease | None = None
         self._writer: Writer | None = None
@@ -130,6 +138,10 @@ class SqliteLog:
             await asyncio.to_thread(self._writer.stop)
         for conversation_id in list(self._watchers):
             self._wake(conversation_id)
+        if self._search_thread is not None:
+            # Before the writer: the last to close folds the write-ahead log in.
+            await self._loop.run_in_executor(self._search_thread, self._search.close)
+            self._search_thread.shutdown()
         await self._loop.run_in_executor(self._read_thread, self._close_files)
         self._read_thread.shutdown()
         if self._lease is not None:
@@ -357,6 +369,23 @@ class SqliteLog:
         """A blob by its SHA-256. Raises LogDamaged if it is missing or isn't what it was."""
         return await self._in_thread(self._reader.blob, digest)
 
+    async def search(
+        self, terms: Sequence[Term], *, conversation_id: str = "", limit: int = PAGE
+    ) -> Found:
+        """The newest events in which all terms occur, of conversations that aren't deleted, or of
+        one. Works on for a moment on what has to be read first: ask again while something is left.
+        """
+        return await self._in_search_thread(
+            self._search.search, terms, conversation_id, within(limit), _SEARCH_SECONDS
+        )
+
+    async def index(self) -> int:
+        """Read a little of what a search would have to read first, if anybody ever searches; gives
+        back how many events are left."""
+        if not self._search.is_wanted:
+            return 0
+        return await self._in_search_thread(self._search.catch_up, _INDEX_SECONDS)
+
     async def faults(self) -> list[str]:
         """What is wrong with the store as a whole, that no single conversation shows."""
         return await self._in_thread(self._reader.faults)
@@ -413,6 +442,12 @@ class SqliteLog:
             with suppress(OSError):
                 total += os.stat(name).st_size
         return total
+
+    async def _in_search_thread(self, function: Callable[..., T], *args: Any) -> T:
+        self._check_open()
+        if self._search_thread is None:
+            self._search_thread = ThreadPoolExecutor(1, thread_name_prefix="axtui-search")
+        return await self._loop.run_in_executor(self._search_thread, function, *args)
 
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
         self._check_open()
