@@ -11,10 +11,10 @@ import time
 from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import amount, name
-from axtui.cli.output import colored, one_line, print_json, print_text, say
-from axtui.cli.words import ago, count
+from axtui.cli.output import colored, print_json, print_text, say
 from axtui.model.codec import format_time
 from axtui.model.search import FOUND, Hit
+from axtui.model.words import ago, count, one_line, printable
 
 if TYPE_CHECKING:
     from axtui.client import Client
@@ -91,8 +91,6 @@ def _line(hit: Hit, now_us: int) -> None:
 def _line_in_color(hit: Hit, now_us: int) -> None:
     from rich.console import Console
     from rich.text import Text
-
-    from axtui.cli.output import printable
 
     start = _start(hit, now_us)
     line = Text(start + printable(hit.excerpt))
