@@ -20,7 +20,7 @@ from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.registry import load_registry
 
 _INDEX_SECONDS = 10.0
-_INDEX_PAUSE_SECONDS = 0.5
+_INDEX_PAUSE_SECONDS = 1.0
 
 
 class Server(Protocol):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
+
 import pytest
 
+from axtui import host
 from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import UnknownConversation
 
+from .conftest import SECONDS
 from .harness import Serve
 
 
@@ -72,3 +78,17 @@ async def test_who_may_look_may_search(served: Serve) -> None:
     server = await served()
     viewer = server.client(await server.token("viewer"))
     assert await viewer.search("hello") == []
+
+
+async def test_once_somebody_searches_what_comes_is_read_beforehand(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "_INDEX_SECONDS", 0.01)
+    server = await served()
+    await server.client().start("a", "hello", "echo", RunOptions())
+    assert await server.client().search("nowhere") == []
+    await server.client().start("b", "hello", "echo", RunOptions())
+    with closing(sqlite3.connect(f"{server.config.log_path}.search")) as index:
+        async with asyncio.timeout(SECONDS):
+            while not index.execute("SELECT 1 FROM sources WHERE id = 'b'").fetchone():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)

@@ -116,7 +116,9 @@ class Search:
         if left := self.catch_up(seconds):
             return Found([], left)
         within = self._of_log(_within, conversation_id) if conversation_id else None
-        return Found(self._of_index(_hits, _match(terms), within, limit))
+        hits = self._of_index(_hits, _match(terms), within, limit)
+        # It was damaged, and there is another by now, which knows nothing yet.
+        return Found([], 1) if self._caught_up < 0 else Found(hits)
 
     def catch_up(self, seconds: float) -> int:
         """Index what isn't yet, for about so long; gives back how many events are left."""

@@ -305,6 +305,18 @@ class TestDamage:
         assert await places(log, "another") in (["b:1"], [])
         index_of(sqlite).unlink()
 
+    @pytest.mark.parametrize("damage", ["DELETE FROM texts_content", "DROP TABLE texts_idx"])
+    async def test_one_that_is_damaged_while_it_is_open_is_made_anew(self, sqlite, damage):
+        log = sqlite.write()
+        await write(log, "a", *notes(20, "word"))
+        assert len(await places(log, "word")) == 20
+        with closing(sqlite3.connect(index_of(sqlite), isolation_level=None)) as index:
+            index.execute("PRAGMA writable_schema = ON")
+            index.execute(damage)
+        assert len(await places(log, "word")) == 20
+        await write(log, "a", note("word"))
+        assert len(await places(log, "word")) == 21
+
     async def test_while_others_have_it_open(self, sqlite):
         log = sqlite.write()
         await write(log, "a", note("word"))
