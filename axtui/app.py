@@ -5,30 +5,50 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual import work
+from textual.actions import SkipAction
 from textual.app import App
+from textual.binding import ActiveBinding, Binding
+from textual.filter import LineFilter
 from textual.reactive import var
-from textual.theme import Theme
+from textual.widget import Widget
 
+from axtui.model.words import printable
+from axtui.ui import settings as kept
+from axtui.ui.actions import BY_ID, GENERIC
 from axtui.ui.desk import Desk
+from axtui.ui.glyphs import use_ascii
+from axtui.ui.keymaps import keymap, shown
 from axtui.ui.questions import Asked, OpenQuestions
-from axtui.ui.themes import STATES, read_theme, theme_files
+from axtui.ui.themes import folders
+from axtui.widgets.ascii import Ascii
 from axtui.widgets.attention import Attention
-from axtui.widgets.bindings import bindings
+from axtui.widgets.bindings import bindings, offered
+from axtui.widgets.theming import own_themes, state_colors
 
 if TYPE_CHECKING:
-    from axtui.client import Client
+    from axtui.client import Client, Config
+    from axtui.model.summary import Listed
 
 T = TypeVar("T")
 _QUIT_SECONDS = 2.0
 _QUESTIONS_SECONDS = 0.5
+_WATCH_MS = 2000
+_TITLE_CHARS = 80
+_DEFAULT_THEME = "axtui-dark"
 
 
-class AxtuiApp(App[Exception | None]):
-    """Ends with the error that it couldn't begin with, if there was one."""
+class AxtuiApp(App[Exception | None], inherit_bindings=False):
+    """Ends with the error that it couldn't begin with, if there was one.
+
+    `connect` gives the client, and `is_open` is once it has; `load` the configuration, at the start
+    and whenever its file has changed. `theme` and `ascii` go before what is configured, or was
+    kept.
+    """
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = bindings("app")
@@ -43,25 +63,50 @@ class AxtuiApp(App[Exception | None]):
     # What is open, for all screens: the oldest first.
     questions: var[tuple[Asked, ...]] = var(())
 
-    def __init__(self, connect: Callable[[], Client], server: str = "", theme: str = "") -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        server: str = "",
+        theme: str = "",
+        *,
+        ascii: bool = False,
+        load: Callable[[], Config] | None = None,
+    ) -> None:
         super().__init__()
         self.desk = Desk(connect, server)
+        self.keymap = keymap()
+        self._load = load
+        self._settings_file = kept.settings_file()
+        self.settings, problem = kept.load(self._settings_file)
+        self.own_themes, problems = own_themes()
+        for found in self.own_themes.values():
+            self.register_theme(found)
+        self._problems = [problem, *problems]
         self._theme = theme
+        self._ascii = Ascii(enabled=ascii)
+        self._ascii_wanted = ascii
+        use_ascii(ascii)
+        self.is_open = False
         self._left_at = 0.0
         self._attention = Attention(self)
-        for path in theme_files():
-            if found := read_theme(path):
-                fields: dict[str, Any] = {**found.colors, "variables": found.variables}
-                self.register_theme(Theme(found.name, dark=found.dark, **fields))
+        self._address = self._last_address = ""
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colors of states and kinds for themes that don't say."""
-        colors = self.current_theme.to_color_system().generate()
-        return {f"ax-{state}": colors[color] for state, color in STATES.items()}
+        return state_colors(self.current_theme)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What all that is drawn goes through."""
+        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key as all of the UI calls it."""
+        return shown(binding.key)
 
     def on_mount(self) -> None:
         """Draw first, connect then."""
-        self.theme = self._theme or "axtui-dark"
+        wanted = self._theme or self.settings.theme
+        self.theme = wanted if wanted in self.available_themes else _DEFAULT_THEME
         from axtui.screens.runs import RunsScreen
 
         self.push_screen(RunsScreen())
@@ -69,8 +114,11 @@ class AxtuiApp(App[Exception | None]):
 
     @work(exit_on_error=False)
     async def _open(self) -> None:
+        self._tell(self._problems)
         try:
             await self.desk.open()
+            if self._load is not None:
+                self._configure(self._load())
         except Exception as error:
             # Whatever it is, it is told where the UI was started from.
             self.exit(error)
@@ -83,6 +131,8 @@ class AxtuiApp(App[Exception | None]):
             opened = getattr(screen, "opened", None)
             if opened is not None:
                 opened()
+        self.is_open = True
+        self._watch_files()
 
         self._questions = OpenQuestions(self.desk.client)
         self.read_questions()
@@ -122,6 +172,119 @@ class AxtuiApp(App[Exception | None]):
             self.notify(f"{error}{hint}", severity="error", markup=False)
             return None
 
+    async def latest_runs(self, limit: int) -> list[Listed]:
+        """The conversations that were changed last; none before the desk is open."""
+        if not hasattr(self.desk, "client"):
+            return []
+        return await self.attempt(self.desk.client.conversations(limit=limit)) or []
+
+    # What is set: by the configuration, by the person, and by files that change
+
+    def keep(self, **changes: Any) -> None:
+        """Keep settings for the next start."""
+        self.settings, problem = kept.save(self._settings_file, **changes)
+        self._tell([problem])
+
+    def choose_theme(self, name: str) -> None:
+        """Use a theme from now on."""
+        if name in self.available_themes:
+            self.theme = name
+            self.keep(theme=name)
+        else:
+            self.notify(f"there is no theme {name!r}", severity="error", markup=False)
+
+    def _configure(self, config: Config) -> None:
+        """Take up what a configuration says of the UI."""
+        ui = config.ui
+        self.keymap = keymap(ui.keymap, ui.keys)
+        self.set_keymap(self.keymap)
+        self._ascii.enabled = ascii = self._ascii_wanted if ui.ascii is None else ui.ascii
+        use_ascii(ascii)
+        if ui.theme and not self._theme:
+            if ui.theme in self.available_themes:
+                self.theme = ui.theme
+            else:
+                self._tell([f"ui.theme: there is no theme {ui.theme!r}"])
+        self.refresh_css(animate=False)
+        self._config_file = config.path
+
+    @work(exit_on_error=False)
+    async def _watch_files(self) -> None:
+        from watchfiles import awatch
+
+        while True:
+            config = getattr(self, "_config_file", None)
+            watched = [path for path in folders() if path.is_dir()]
+            watched += [config.parent] if config else []
+            async for changes in awatch(
+                *watched, recursive=False, rust_timeout=_WATCH_MS, yield_on_timeout=True
+            ):
+                changed = {Path(name) for _, name in changes}
+                if config in changed:
+                    self._reload_config()
+                if any(path.suffix == ".toml" for path in changed):
+                    self._reload_themes()
+                if [path for path in folders() if path.is_dir()] != watched[: len(folders())]:
+                    break
+
+    def _reload_config(self) -> None:
+        from axtui.client import ConfigError
+
+        assert self._load is not None
+        try:
+            self._configure(self._load())
+        except (ConfigError, OSError) as error:
+            self._tell([f"the configuration stays as it was: {error}"])
+
+    def _reload_themes(self) -> None:
+        """Take up themes that have changed; of those that can't be used the last good one stays."""
+        found, problems = own_themes()
+        for theme in found.values():
+            self.register_theme(theme)
+        self.own_themes |= found
+        self._tell(problems)
+        if self.theme in found:
+            self.refresh_css(animate=False)
+
+    def _tell(self, problems: Sequence[str]) -> None:
+        for problem in filter(None, problems):
+            self.notify(problem, severity="warning", markup=False)
+
+    # Where one is
+
+    def arrived(self, address: str) -> None:
+        """A screen is on top now."""
+        self._entitle(address)
+        if address and address != self._address:
+            self._last_address, self._address = self._address, address
+            word, _, run = address.partition(" ")
+            if word == "run" and run != self.settings.last_run:
+                self.keep(last_run=run)
+
+    def show_view(self, address: str) -> None:
+        """Go to a screen by its address: back, if it is open, or else by opening it."""
+        from axtui.screens.run import RunScreen
+
+        while len(self.screen_stack) > 2 and getattr(self.screen, "address", "") != address:
+            self.pop_screen()
+        word, _, run = address.partition(" ")
+        if getattr(self.screen, "address", "") == address:
+            return
+        if word == "run":
+            self.push_screen(RunScreen(run))
+        else:
+            self.call_next(self.run_action, word)
+
+    def _entitle(self, text: str) -> None:
+        """Name the terminal's window."""
+        # Textual has no other way to say what isn't drawn.
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(f"\x1b]2;axtui {printable(text)[:_TITLE_CHARS]}\a")
+
+    async def do(self, active: ActiveBinding) -> None:
+        """Do what a key would."""
+        await self.run_action(active.binding.action, active.node)
+
     # What keys do
 
     def action_approvals(self) -> None:
@@ -134,7 +297,89 @@ class AxtuiApp(App[Exception | None]):
             here = self.screen.conversation_id if isinstance(self.screen, RunScreen) else ""
             self.push_screen(ApprovalsScreen(here))
 
+    def action_help(self) -> None:
+        from axtui.screens.help import HelpScreen
+
+        can = offered(self.screen)
+        scopes = dict.fromkeys(BY_ID[name].scope for name in can)
+        here = sorted(scopes, key=lambda scope: (scope == "app", scope in GENERIC))
+
+        async def chosen(name: str | None) -> None:
+            if name:
+                await self.do(can[name])
+
+        enabled = {name for name, active in can.items() if active.enabled}
+        self.push_screen(HelpScreen(here, enabled, self.keymap), chosen)
+
+    def action_palette(self) -> None:
+        from axtui.screens.palette import palette
+
+        self.push_screen(palette())
+
+    def action_command(self) -> None:
+        from axtui.screens.command_line import CommandLineScreen, obey
+        from axtui.ui.commands import Order
+
+        can = {name: one for name, one in offered(self.screen).items() if one.enabled}
+        history = list(self.settings.history)
+
+        async def entered(order: Order | None) -> None:
+            if order is not None:
+                self.keep(history=tuple(history))
+                await obey(self, order, can)
+
+        self.push_screen(CommandLineScreen(can, history), entered)
+
+    def action_theme(self) -> None:
+        from axtui.screens.themes import ThemesScreen
+
+        def chosen(name: str | None) -> None:
+            if name:
+                self.choose_theme(name)
+
+        self.push_screen(ThemesScreen(), chosen)
+
+    def action_runs(self) -> None:
+        self.show_view("runs")
+
+    def action_run(self) -> None:
+        if self.settings.last_run:
+            self.show_view(f"run {self.settings.last_run}")
+        else:
+            self.notify("no run was opened yet; enter opens one")
+
+    def action_last_view(self) -> None:
+        if self._last_address:
+            self.show_view(self._last_address)
+        else:
+            self.action_run()
+
+    def action_next_pane(self) -> None:
+        self.screen.focus_next()
+
+    def action_previous_pane(self) -> None:
+        self.screen.focus_previous()
+
+    def action_jump(self) -> None:
+        from axtui.screens.jump import JumpScreen
+
+        def chosen(pane: Widget | None) -> None:
+            if pane is not None:
+                pane.focus()
+
+        self.push_screen(JumpScreen(self.screen.focus_chain), chosen)
+
+    def action_zoom(self) -> None:
+        if self.screen.maximized is not None:
+            self.screen.minimize()
+        elif self.focused is not None:
+            self.screen.maximize(self.focused, container=False)
+
     async def action_back(self) -> None:
+        from axtui.screens.base import PlainScreen
+
+        if isinstance(self.screen, PlainScreen) and await self.screen.step_back():
+            return
         if len(self.screen_stack) > 2:
             self.pop_screen()
 
@@ -144,10 +389,20 @@ class AxtuiApp(App[Exception | None]):
         else:
             self.exit()
 
+    def action_suspend(self) -> None:
+        self.action_suspend_process()
+
     def action_leave(self) -> None:
+        if getattr(self.focused, "selected_text", ""):
+            # Then it is to be copied.
+            raise SkipAction
+        if self.screen.get_selected_text():
+            self.screen.action_copy_text()
+            return
         now = time.monotonic()
         if now - self._left_at < _QUIT_SECONDS:
             self.exit()
         else:
             self._left_at = now
-            self.notify("once more to quit; runs go on without the UI", timeout=_QUIT_SECONDS)
+            again = shown(self.keymap["app.leave"])
+            self.notify(f"{again} again to quit; runs go on without the UI", timeout=_QUIT_SECONDS)

@@ -22,11 +22,16 @@ ROOMS = {
     "v1": set(),
     "ax": set(),
     "model": {"v1"},
+    # The type of what a stream is made of.
+    "model.streams": {"model", "v1", "runtime"},
     # It serves agents with what the runtime has, if it is asked to.
     "agent": {"model", "runtime.actors.agent_server"},
     "runtime.actors.agent_server": {"model", "v1", "agent", "rpc", "runtime"},
     "runtime.eventlog": {"model", "v1"},
-    "runtime": {"model", "v1", "ax", "agent", "rpc"},
+    # What keys there are, and what they call: data, which a configuration is checked against.
+    "ui.actions": set(),
+    "ui.keymaps": {"ui.actions"},
+    "runtime": {"model", "v1", "ax", "agent", "rpc", "ui.keymaps"},
     "remote.door": {"runtime"},
     "remote.background": {"runtime"},
     "remote.messages": {"model", "v1", "agent", "runtime"},
@@ -42,7 +47,11 @@ ROOMS = {
     "remote": {"model", "v1", "ax", "agent", "rpc", "runtime", "host", "local"},
     "rpc": {"remote"},
     "client": {"model", "v1", "runtime", "agent", "host", "local", "remote"},
-    "cli": {"model", "v1", "client"},
+    "ui": {"model", "v1", "client"},
+    "widgets": {"model", "v1", "client", "ui", "app"},
+    "screens": {"model", "v1", "client", "ui", "widgets", "app"},
+    "app": {"model", "client", "ui", "widgets", "screens"},
+    "cli": {"model", "v1", "client", "app"},
 }
 
 
@@ -155,7 +164,7 @@ def _imported(path: Path) -> set[str]:
             deeper = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= (
                 deeper
-                if node.module in ("axtui", "axtui.remote", "axtui.runtime")
+                if node.module in ("axtui", "axtui.remote", "axtui.runtime", "axtui.ui")
                 else {node.module or ""}
             )
         elif isinstance(node, ast.Import):

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axtui.cli.prompt import read_all
-from axtui.client import Refused, UnknownConversation, parse_duration
-from axtui.model.codec import dump_json
 
 if TYPE_CHECKING:
     from axtui.client import Client
@@ -56,6 +54,8 @@ def amount(text: str) -> int:
 
 def duration(text: str) -> float:
     """An argument that says how long, in seconds."""
+    from axtui.client import parse_duration
+
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -94,6 +94,8 @@ def _read(file: str) -> str:
 
 async def json_argument(text: str, option: str) -> Any:
     """The value of an option that takes JSON or @FILE."""
+    from axtui.model.codec import dump_json
+
     source = await text_argument(text, option)
     try:
         value = json.loads(source)
@@ -109,6 +111,8 @@ def _example(option: str) -> str:
 
 async def checkpoint(client: Client, text: str) -> tuple[Listed, int | None]:
     """The conversation and, if there is one, the seq of ID or ID:SEQ."""
+    from axtui.client import Refused, UnknownConversation
+
     try:
         return await client.resolve(text), None
     except UnknownConversation:

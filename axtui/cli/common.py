@@ -15,22 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from axtui.cli.arguments import UsageError
 from axtui.cli.output import OutputFailed, report, write
-from axtui.client import (
-    ActorError,
-    ConfigError,
-    Credentials,
-    LeaseHeld,
-    LogError,
-    Refused,
-    Taken,
-    UnknownConversation,
-    Unreachable,
-    connect,
-    load_config,
-)
 
 if TYPE_CHECKING:
-    from axtui.client import Client
+    from axtui.client import Client, Config, Credentials
 
 FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 4, 5, 130
 _END_SECONDS = 0.3
@@ -210,9 +197,17 @@ async def connected(args: argparse.Namespace) -> AsyncIterator[Client]:
 
 def open_client(args: argparse.Namespace) -> Client:
     """The same, for who closes it himself."""
-    config = load_config(args.config, args.data_dir, os.environ, current_folder())
+    from axtui.client import connect
+
     server = server_of(args)
-    return connect(config, server, _credentials(args, server))
+    return connect(read_config(args), server, _credentials(args, server))
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The configuration that the options and the environment say."""
+    from axtui.client import load_config
+
+    return load_config(args.config, args.data_dir, os.environ, current_folder())
 
 
 def server_of(args: argparse.Namespace) -> str:
@@ -221,6 +216,8 @@ def server_of(args: argparse.Namespace) -> str:
 
 
 def _credentials(args: argparse.Namespace, server: str) -> Credentials:
+    from axtui.client import Credentials
+
     if (args.ca or args.cert or args.key) and not server.startswith("https://"):
         where = server or "HOST:PORT"
         raise UsageError("--ca, --cert and --key are for TLS", f"write --server https://{where}")
@@ -271,6 +268,17 @@ class Told(NamedTuple):
 
 def explain(error: Exception) -> Told | None:
     """What is said of an error that is foreseen; None of any other."""
+    from axtui.client import (
+        ActorError,
+        ConfigError,
+        LeaseHeld,
+        LogError,
+        Refused,
+        Taken,
+        UnknownConversation,
+        Unreachable,
+    )
+
     match error:
         case UsageError():
             return Told("usage", str(error), error.hint, USAGE)

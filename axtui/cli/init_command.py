@@ -107,6 +107,13 @@ _CONFIG = """\
 #    {calls: 100, requests: 500, runs: 50, all_calls: 2000, all_requests: 5000, all_runs: 500,
 #     message: 72MiB}
 
+# The terminal UI. `?` in it shows all keys; docs/keys.md lists the actions.
+#ui:
+#  keymap: vim                     # or default, emacs
+#  keys: {runs.cancel: "X", app.help: "question_mark,f1"}
+#  theme: nord                     # else the one chosen last; `t` shows them all
+#  ascii: true                     # else if the locale isn't UTF-8
+
 # Where the log is. A relative name counts from this file's folder.
 #eventlog:
 #  sqlite:

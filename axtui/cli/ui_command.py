@@ -8,11 +8,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
+from locale import CODESET, nl_langinfo
 
 from axtui.cli import main
 from axtui.cli.arguments import UsageError
-from axtui.cli.common import add_remote, open_client, server_of
+from axtui.cli.common import add_remote, connected, open_client, read_config, server_of
 
 _TOLD_CHARS = 4000
 
@@ -21,6 +23,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the UI."""
     parser.add_argument("--theme", metavar="NAME", help="the theme to use; `t` shows them all")
     parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument(
+        "--ascii",
+        action="store_true",
+        help="draw with ASCII alone; else if the locale isn't UTF-8, or ui.ascii says so",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="for screen readers: lines and a prompt, nothing drawn; else if AXTUI_PLAIN is set",
+    )
+    parser.set_defaults(timeout=None)
     add_remote(parser)
 
 
@@ -28,6 +41,11 @@ async def run_alone(args: argparse.Namespace) -> int:
     """Draw until the person leaves. What can't be begun with is told as by any command."""
     if args.version:
         return main(["--version"])
+    if args.output == "text" and (args.plain or os.environ.get("AXTUI_PLAIN")):
+        from axtui.cli import plain
+
+        async with connected(args) as client:
+            return await plain.run(client, args)
     if args.output == "json" or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "the terminal UI needs a terminal", "`axtui --help` lists the commands that don't"
@@ -35,11 +53,29 @@ async def run_alone(args: argparse.Namespace) -> int:
     with _screen_to_itself():
         from axtui.app import AxtuiApp
 
-        app = AxtuiApp(partial(open_client, args), server_of(args), args.theme or "")
+        app = AxtuiApp(
+            partial(open_client, args),
+            server_of(args),
+            args.theme or "",
+            ascii=args.ascii or not _draws_utf8(),
+            load=partial(read_config, args),
+        )
+        if args.theme and args.theme not in app.available_themes:
+            near = get_close_matches(args.theme, app.available_themes, 1)
+            advice = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"there is no theme {args.theme!r}{advice}",
+                f"the themes are: {', '.join(sorted(app.available_themes))}",
+            )
         error = await app.run_async()
     if error is not None:
         raise error
     return app.return_code or 0
+
+
+def _draws_utf8() -> bool:
+    """Whether the locale says so."""
+    return nl_langinfo(CODESET).lower().replace("-", "") == "utf8"
 
 
 @contextmanager

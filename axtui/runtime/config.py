@@ -317,6 +317,19 @@ class Server(_Section):
 
 
 @dataclass(frozen=True)
+class Ui(_Section):
+    """How the terminal UI is set up. `keys` has, by the id of an action, the keys that call it,
+    separated by commas, before those of the `keymap`. Where `theme` or `ascii` is None, what was
+    chosen last, or what the terminal can draw.
+    """
+
+    keymap: Literal["default", "vim", "emacs"] = "default"
+    keys: Mapping[str, str] = field(default_factory=dict)
+    theme: str | None = None
+    ascii: bool | None = None
+
+
+@dataclass(frozen=True)
 class Settings(_Section):
     """All that a file can say."""
 
@@ -329,6 +342,7 @@ class Settings(_Section):
     skills: Skills = Skills()
     environment: Environment = Environment()
     policy: Policy = Policy()
+    ui: Ui = Ui()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 from axtui.runtime.actors.models.providers import BUILT_IN
 from axtui.runtime.ax_config import translated
 from axtui.runtime.config import Config, Settings
+from axtui.ui.keymaps import PRESETS, problems
 
 if TYPE_CHECKING:
     import yaml
@@ -255,6 +256,7 @@ class _Document:
 
         self._check_agent_ids(data)
         self._check_models(data)
+        self._check_keys(_mapping(data, "ui"))
         try:
             return TypeAdapter(Settings).validate_python(data)
         except ValidationError as error:
@@ -290,6 +292,13 @@ class _Document:
             node, known = self._values["models", "default"], [*BUILT_IN, *providers]
             problem = f"expected a model of a known provider, got {_shown(node)}"
             self._add(node, f"{problem}; {_advice(name, known)}")
+
+    def _check_keys(self, ui: dict[str, Any]) -> None:
+        keys, preset = _mapping({"keys": ui.get("keys")}, "keys"), ui.get("keymap", "default")
+        texts = {name: value for name, value in keys.items() if isinstance(value, str)}
+        if preset in PRESETS:
+            for problem in problems(preset, texts):
+                self._add(self._keys["ui", "keys", problem.id], problem.text)
 
     def _explain(self, detail: "ErrorDetails") -> None:
         at, kind = detail["loc"], detail["type"]

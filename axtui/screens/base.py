@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
+from textual.widgets import Input
 
 from axtui.widgets.bars import KeyBar, TopBar
 
@@ -14,10 +15,18 @@ if TYPE_CHECKING:
     from axtui.ui.desk import Desk
 
 
-class PlainScreen(Screen[None]):
-    """Composes its panes with `panes`; `opened` is called once the desk is open."""
+class PlainScreen(Screen[None], inherit_bindings=False):
+    """Composes its panes with `panes`; `opened` is called once the desk is open. An input
+    `#search`, if there is one, filters."""
 
+    ALLOW_IN_MAXIMIZED_VIEW: ClassVar[str] = "TopBar, KeyBar, #search"
+    ESCAPE_TO_MINIMIZE = False
     crumbs = ""
+
+    @property
+    def address(self) -> str:
+        """How the command line calls it."""
+        return ""
 
     @property
     def ui(self) -> AxtuiApp:
@@ -47,3 +56,19 @@ class PlainScreen(Screen[None]):
 
     def opened(self) -> None:
         """The client is there."""
+
+    def on_screen_resume(self) -> None:
+        """Remember where one is."""
+        self.ui.arrived(self.address)
+
+    async def step_back(self) -> bool:
+        """Undo what is only of the moment: the zoom, or a filter. False if there is nothing."""
+        if self.maximized is not None:
+            self.minimize()
+            return True
+        for search in self.query("#search").results(Input):
+            if search.has_class("-open"):
+                search.value = ""
+                await search.action_submit()
+                return True
+        return False

@@ -47,6 +47,11 @@ class RunScreen(Acting, PlainScreen):
         return self._conversation_id
 
     @property
+    def address(self) -> str:
+        """How the command line calls it."""
+        return f"run {self._conversation_id}"
+
+    @property
     def fork_seq(self) -> int | None:
         """The event under the cursor, unless the newest is followed."""
         timeline = self.query_one(Timeline)

@@ -31,6 +31,11 @@ class RunsScreen(Acting, PlainScreen):
     BINDINGS = bindings("runs")
     crumbs = "› runs"
 
+    @property
+    def address(self) -> str:
+        """How the command line calls it."""
+        return "runs"
+
     def panes(self) -> ComposeResult:
         """The table and the preview."""
         with Horizontal(id="body"):
@@ -48,6 +53,7 @@ class RunsScreen(Acting, PlainScreen):
     def opened(self) -> None:
         """Show what there is, and keep it up."""
         self.runs = RunList(self.desk.client)
+        self.runs.sort_by(self.ui.settings.sort, self.ui.settings.reverse)
         self.query_one(RunsTable).runs = self.runs
         self._keep_up()
 
@@ -135,9 +141,12 @@ class RunsScreen(Acting, PlainScreen):
 
     def action_sort(self) -> None:
         self.runs.sort_by_next()
-        self._arranged()
+        self._sorted()
 
     def action_reverse(self) -> None:
-        self.runs.reverse = not self.runs.reverse
-        self.runs.arrange()
+        self.runs.sort_by(self.runs.column.name, not self.runs.reverse)
+        self._sorted()
+
+    def _sorted(self) -> None:
+        self.ui.keep(sort=self.runs.column.name, reverse=self.runs.reverse)
         self._arranged()

@@ -9,7 +9,8 @@ from typing import NamedTuple
 class Action(NamedTuple):
     """`id` is SCOPE.NAME, and what a keymap calls it; NAME is the method `action_NAME` of the
     screen or widget that the scope is of. `keys` are separated by commas. `label` is a word or two
-    for the footer; empty: only in the help. `writes`: not for a role that may only look.
+    for the footer; empty: only in the help. `writes`: not for a role that may only look. `always`:
+    in dialogs too, and while a text is typed.
     """
 
     id: str
@@ -17,6 +18,7 @@ class Action(NamedTuple):
     label: str
     help: str
     writes: bool = False
+    always: bool = False
 
     @property
     def scope(self) -> str:
@@ -47,7 +49,30 @@ SCOPES = {
     "card": "The card of a question",
     "confirm": "A question",
     "dialog": "Dialogs",
+    "help": "The help",
+    "command": "The command line",
+    "themes": "The themes",
+    "jump": "Jumping to a pane",
 }
+# Which scopes' keys are in force together, wherever one is: those of the pane, of its screen, and
+# those of everywhere. No key may mean two things in one place.
+PLACES: tuple[tuple[str, ...], ...] = (
+    ("list", "runs", "app"),
+    ("lines", "runs", "app"),
+    ("timeline", "list", "run", "app"),
+    ("inspector", "lines", "run", "app"),
+    ("approvals", "list", "app"),
+    ("approvals", "card", "lines", "app"),
+    ("confirm",),
+    ("dialog",),
+    ("help",),
+    ("command",),
+    ("themes", "list"),
+    ("jump",),
+)
+
+# Scopes of widgets that are in many places.
+GENERIC = ("list", "lines")
 
 ACTIONS: tuple[Action, ...] = (
     Action("app.help", "question_mark,f1", "help", "All keys of the place that you are in"),
@@ -55,12 +80,17 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.palette", "ctrl+p", "", "Find any command by a part of its name"),
     Action("app.runs", "1", "", "The runs"),
     Action("app.approvals", "a", "approvals", "What all runs ask of people, or this run"),
-    Action("app.theme", "t", "", "Choose a theme; the picker shows each as you go over it"),
+    Action("app.run", "2", "", "The run that you were in last"),
+    Action("app.last_view", "minus", "", "The view that you came from"),
+    Action("app.next_pane", "tab", "", "The next pane"),
+    Action("app.previous_pane", "shift+tab", "", "The pane before"),
     Action("app.jump", "semicolon,ctrl+o", "", "Jump to any pane by a letter"),
     Action("app.zoom", "z", "", "Give the pane that has the focus all the room, or take it back"),
+    Action("app.theme", "t", "", "Choose a theme; the picker shows each as you go over it"),
     Action("app.back", "escape", "", "One level up"),
     Action("app.quit", "q", "", "Up one level or, at the top, quit; runs go on without the UI"),
-    Action("app.leave", "ctrl+c", "", "Twice: quit from anywhere"),
+    Action("app.suspend", "ctrl+z", "", "Back to the shell; `fg` there brings this back"),
+    Action("app.leave", "ctrl+c", "", "Twice: quit from anywhere", always=True),
     Action("list.up", "up,k", "", "The row above"),
     Action("list.down", "down,j", "", "The row below"),
     Action("list.page_up", "pageup,ctrl+b", "", "A page up"),
@@ -91,8 +121,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("run.resume", "R", "resume", "Go on with the run", writes=True),
     Action("run.cancel", "x", "cancel", "End the run for good, after a question", writes=True),
     Action("run.fork", "f", "fork", "Fork the run at the event under the cursor", writes=True),
+    Action("run.filter", "slash", "filter", "kind:tool actor:coder step:3 or any text"),
     Action("timeline.follow", "F", "follow", "Stay at the newest event, or stop to"),
-    Action("timeline.filter", "slash", "filter", "kind:tool actor:coder step:3 or any text"),
     Action("timeline.next_error", "e", "", "The next failure"),
     Action("timeline.previous_error", "E", "", "The failure before"),
     Action("timeline.next_question", "w", "", "The next question to a person"),
@@ -120,6 +150,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("confirm.cancel", "escape", "", "Leave things as they are"),
     Action("dialog.cancel", "escape", "cancel", "Leave things as they are"),
     Action("dialog.confirm", "ctrl+s", "confirm", "Do it"),
+    Action("help.run", "enter", "do it", "Do what the row says, if it can be done", always=True),
+    Action("help.up", "up", "", "The row above"),
+    Action("help.down", "down", "", "The row below"),
+    Action("help.page_up", "pageup", "", "A page up"),
+    Action("help.page_down", "pagedown", "", "A page down"),
+    Action("help.cancel", "escape,f1", "close", "Close the help"),
+    Action("command.complete", "tab", "complete", "Complete the word, or try the next way to"),
+    Action("command.uncomplete", "shift+tab", "", "The way to complete it before"),
+    Action("command.older", "up", "older", "The command before"),
+    Action("command.newer", "down", "", "The command after"),
+    Action("command.cancel", "escape", "close", "Do nothing"),
+    Action("themes.cancel", "escape,q", "as before", "Keep the theme that there was"),
+    Action("jump.cancel", "escape", "stay", "Stay"),
 )
 BY_ID = {action.id: action for action in ACTIONS}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from axtui.model.describe import about
 from axtui.model.fold import status
 from axtui.model.words import one_line, size_text, visible
-from axtui.ui.inspecting import Line
+from axtui.ui.line import Line
 
 if TYPE_CHECKING:
     from axtui.ui.questions import Asked

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from axtui.model.codec import event_to_json, format_time, load_json
 from axtui.model.events import payload_of
 from axtui.model.words import printable, size_text, used
+from axtui.ui.line import Line
 from axtui.v1 import event_pb2 as pb
 
 # Of one text; more is for a pager.
@@ -16,13 +17,6 @@ MAX_LINES = 5000
 MAX_CHARS = 400_000
 VIEWS = ("readable", "json")
 _DIFF = {"+": "completed", "-": "failed", "@": "running"}
-
-
-class Line(NamedTuple):
-    """A line, and what a theme calls its color."""
-
-    text: str
-    style: str = ""
 
 
 def lines_of(event: pb.Event, view: str = "readable") -> list[Line]:

@@ -64,14 +64,14 @@ class RunList:
 
     async def refresh(self) -> bool:
         """Take in what has changed; whether anything has."""
-        full = time.monotonic() >= self._full_at
+        full, first = time.monotonic() >= self._full_at, not self._full_at
         found = await self._client.conversations(limit=MAX_RUNS if full else _LATEST)
         if full:
             self._full_at = time.monotonic() + _FULL_SECONDS
         fresh = {listed.summary.id: listed for listed in found}
         everything = fresh if full else {**self._all, **fresh}
         holder = await self._client.holder()
-        same = everything == self._all and holder.driving == self.driving
+        same = not first and everything == self._all and holder.driving == self.driving
         self._all, self.driving, self.controller_pid = everything, holder.driving, holder.pid
         if not same:
             self.arrange()
@@ -85,8 +85,12 @@ class RunList:
 
     def sort_by_next(self) -> None:
         """Sort by the next column."""
-        self.column = COLUMNS[(COLUMNS.index(self.column) + 1) % len(COLUMNS)]
-        self.reverse = False
+        self.sort_by(COLUMNS[(COLUMNS.index(self.column) + 1) % len(COLUMNS)].name, False)
+
+    def sort_by(self, column: str, reverse: bool) -> None:
+        """Sort by a column; by the same as before if there is none of that name."""
+        self.column = next((one for one in COLUMNS if one.name == column), self.column)
+        self.reverse = reverse
         self.arrange()
 
     def arrange(self) -> None:

@@ -4,7 +4,8 @@ and, under [states], to what axtui does."""
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ STATES = {
     "actor": "text-secondary",
     "note": "foreground-muted",
 }
+MAX_BYTES = 1 << 16
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -48,6 +50,15 @@ class ThemeFile(NamedTuple):
     dark: bool
     colors: dict[str, str]
     variables: dict[str, str]
+    path: Path
+
+    def wrong(self, value: str, why: str) -> ThemeError:
+        """The error of a value that can't be used."""
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            text = ""
+        return ThemeError(f"{_place(self.path, text, value)}: {value!r} {why}")
 
 
 def folders() -> list[Path]:
@@ -70,28 +81,47 @@ def read_theme(path: Path) -> ThemeFile | None:
     """The theme of a file; None if it has no colors, as one for the command line. Raises
     ThemeError."""
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ThemeError(f"{path.name}: larger than {MAX_BYTES} bytes")
+        text = content.decode()
+        found = tomllib.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
         raise ThemeError(f"{path.name}: {error}") from None
     if "colors" not in found:
         return None
-    colors = _table(path, found, "colors", COLORS)
-    states = _table(path, found, "states", STATES.keys())
+    colors = _table(path, text, found, "colors", COLORS)
+    states = _table(path, text, found, "states", STATES.keys())
     if "primary" not in colors:
-        raise ThemeError(f"{path.name}: [colors] has no primary")
+        raise ThemeError(f"{_place(path, text, '[colors]')}: [colors] has no primary")
     name, dark = found.get("name", path.stem), found.get("dark", True)
     if not isinstance(name, str) or not isinstance(dark, bool):
         raise ThemeError(f"{path.name}: name is a text, dark is true or false")
-    return ThemeFile(name, dark, colors, {f"ax-{key}": value for key, value in states.items()})
+    variables = {f"ax-{key}": value for key, value in states.items()}
+    return ThemeFile(name, dark, colors, variables, path)
 
 
-def _table(path: Path, found: dict[str, Any], name: str, known: Any) -> dict[str, str]:
+def _table(
+    path: Path, text: str, found: dict[str, Any], name: str, known: Collection[str]
+) -> dict[str, str]:
     table = found.get(name, {})
     if not isinstance(table, dict):
-        raise ThemeError(f"{path.name}: {name} isn't a table")
+        raise ThemeError(f"{_place(path, text, name)}: {name} isn't a table")
     for key, value in table.items():
+        where = _place(path, text, key)
         if key not in known:
-            raise ThemeError(f"{path.name}: there is no {key!r} in [{name}]")
+            near = get_close_matches(key[:80], known, 1)
+            advice = f"; did you mean {near[0]!r}?" if near else ""
+            raise ThemeError(f"{where}: there is no {key[:80]!r} in [{name}]{advice}")
         if not isinstance(value, str):
-            raise ThemeError(f"{path.name}: {name}.{key} isn't a text")
+            raise ThemeError(f"{where}: {name}.{key} isn't a text")
     return table
+
+
+def _place(path: Path, text: str, what: str) -> str:
+    """The file, and the first line of it that has a word, as far as there is one."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if what in line.partition("#" if what[:1] != "#" else "\0")[0]:
+            return f"{path.name}:{number}"
+    return path.name

@@ -6,8 +6,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from rich.cells import cell_len
+from rich.style import Style
 from rich.text import Text
 from textual.app import RenderResult
+from textual.binding import ActiveBinding
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
@@ -41,7 +43,8 @@ class TopBar(Widget):
         width = self.content_size.width
         right = [self.mode] if self.mode else []
         if self.waiting:
-            right.append(f"{glyph('waiting')} {self.waiting} waiting")
+            word = " waiting" if width >= 50 else ""
+            right.append(f"{glyph('waiting')} {self.waiting}{word}")
         if width >= 70:
             right.append(f"{datetime.now():%H:%M:%S}")
         end = "   ".join(right)
@@ -72,24 +75,27 @@ class KeyBar(Widget):
 
     def render(self) -> RenderResult:
         """As many as there is room for, `?` last."""
-        shown = [
-            (self.app.get_key_display(active.binding), active.binding.description, active.enabled)
-            for active in self.screen.active_bindings.values()
-            if active.binding.show
-        ]
-        # Of several keys the first is shown.
-        once: dict[str, tuple[str, bool]] = {}
-        for key, label, enabled in shown:
-            once.setdefault(label, (key, enabled))
-        last = [("help", once.pop("help"))] if "help" in once else []
-        room = self.content_size.width
+        # Of several keys the first is shown, and what is `help` comes last.
+        once: dict[str, ActiveBinding] = {}
+        for active in self.screen.active_bindings.values():
+            if active.binding.show:
+                once.setdefault(active.binding.description, active)
+        labels = sorted(once, key=lambda label: label == "help")
+        keys = {label: self.app.get_key_display(once[label].binding) for label in labels}
+        room = self.content_size.width - (_size(keys["help"], "help") if "help" in once else 0)
         text = Text(no_wrap=True)
-        reserved = sum(len(label) + len(key) + 3 for label, (key, _) in last)
-        for label, (key, enabled) in [*once.items(), *last]:
-            size = cell_len(key) + len(label) + 3
-            if (label, (key, enabled)) not in last and size > room - reserved:
+        for label in labels:
+            size = _size(keys[label], label)
+            if label != "help" and size > room:
                 continue
-            text.append(key, "bold" if enabled else "dim")
-            text.append(f" {label}  ", "" if enabled else "dim")
             room -= size
+            click = Style(meta={"@click": f"app.simulate_key({once[label].binding.key!r})"})
+            enabled = once[label].enabled
+            text.append(keys[label], click + Style(bold=enabled, dim=not enabled))
+            text.append(f" {label}", click + Style(dim=not enabled))
+            text.append("  ")
         return text
+
+
+def _size(key: str, label: str) -> int:
+    return cell_len(key) + cell_len(label) + 3

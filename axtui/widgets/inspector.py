@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from textual import work
 
 from axtui.model.events import payload_of
-from axtui.ui.inspecting import VIEWS, Line, lines_of
+from axtui.ui.inspecting import VIEWS, lines_of
+from axtui.ui.line import Line
 from axtui.v1 import event_pb2 as pb
 from axtui.widgets.bindings import bindings
 from axtui.widgets.lines import Lines

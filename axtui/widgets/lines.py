@@ -12,7 +12,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from axtui.ui.inspecting import Line
+from axtui.ui.line import Line
 from axtui.widgets.bindings import bindings
 from axtui.widgets.row_list import ROW_CLASSES, ROW_CSS
 

@@ -7,7 +7,7 @@ import time
 from axtui.model.fold import status
 from axtui.model.words import count, one_line, took, used
 from axtui.ui.glyphs import glyph
-from axtui.ui.inspecting import Line
+from axtui.ui.line import Line
 from axtui.v1 import state_pb2 as st
 
 _SHOWN = 8

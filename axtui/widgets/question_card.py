@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 
 from axtui.model.words import ago, count, one_line
 from axtui.ui.card import can_last, lines_of, numbered, risk, scope, takes_words, too_long
-from axtui.ui.inspecting import Line
+from axtui.ui.line import Line
 from axtui.v1 import state_pb2 as st
 from axtui.widgets.bindings import bindings
 from axtui.widgets.lines import Lines

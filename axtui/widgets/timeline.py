@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from axtui.model.codec import dump_json, event_to_json
 from axtui.model.words import one_line
 from axtui.ui.filters import Matches, parse_filter
 from axtui.ui.glyphs import glyph
@@ -189,6 +190,18 @@ class Timeline(RowList):
         if self.marks:
             after = sorted(mark for mark in self.marks if mark > self.seq)
             self.go_to_seq((after or sorted(self.marks))[0])
+
+    def action_copy(self) -> None:
+        if self._view and self.seq and (record := self._view.record(self.seq)):
+            self.app.copy_to_clipboard(dump_json(event_to_json(record.event())))
+            self.notify(f"copied event {self.seq}")
+
+    def action_copy_command(self) -> None:
+        if self._view and self.seq:
+            name = self._view.conversation_id
+            command = f"axtui events {name} --after {self.seq - 1} --limit 1"
+            self.app.copy_to_clipboard(command)
+            self.notify(f"copied `{command}`", markup=False)
 
     async def _find(self, kinds: tuple[str, ...], *, back: bool) -> None:
         if self._client is None or self._view is None:

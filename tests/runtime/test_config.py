@@ -22,6 +22,7 @@ from axtui.runtime.config import (
     ServerToken,
     Tls,
     ToolServer,
+    Ui,
 )
 from axtui.runtime.config_file import MAX_BYTES, ConfigError, load
 from axtui.runtime.config_values import MAX_SECONDS, parse_duration
@@ -558,3 +559,20 @@ def test_any_file_is_a_configuration_or_a_list_of_problems(
         assert re.fullmatch(r"fuzz\.yaml:\d+:\d+: .+", problem)
         assert problem.isprintable()
         assert "hunter2" not in problem
+
+
+def test_keys_of_the_terminal_ui(tmp_path: Path) -> None:
+    file = tmp_path / "axtui.yaml"
+    file.write_text(
+        "ui: {keymap: vim, keys: {runs.cancel: 'X,ctrl+x'}, theme: nord, ascii: true}\n"
+    )
+    assert load(None, None, {}, tmp_path).ui == Ui("vim", {"runs.cancel": "X,ctrl+x"}, "nord", True)
+    file.write_text("ui:\n  keys:\n    runs.cancl: X\n    runs.fork: ctl+x\n    runs.pause: R\n")
+    with pytest.raises(ConfigError) as caught:
+        load(None, None, {}, tmp_path)
+    assert caught.value.problems == [
+        "axtui.yaml:3:5: there is no action 'runs.cancl'; did you mean 'runs.cancel'?",
+        "axtui.yaml:4:5: 'ctl+x' is no key; write them like x, ctrl+x, f5 or question_mark",
+        "axtui.yaml:5:5: the key 'R' is that of 'runs.resume' as well; choose another, or give "
+        "'runs.resume' one",
+    ]

@@ -1,0 +1,92 @@
+"""The UI on a log that the real command line has made."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from axtui.app import AxtuiApp
+from axtui.client import connect, load_config
+from axtui.screens.command_line import CommandLineScreen
+from axtui.widgets.runs_table import RunsTable
+
+from .harness import until
+
+_MAKE = """
+import sys
+from axtui.cli import main
+for name in sys.argv[2:]:
+    run = ["exec", "--agent", "echo", "--input", "about " + name, "--conversation", name]
+    assert main([*run, "--data-dir", sys.argv[1]]) == 0
+"""
+
+
+def make_runs(data_dir: Path, *names: str) -> None:
+    """A completed run of each name, the last one the latest."""
+    command = [sys.executable, "-c", _MAKE, str(data_dir), *names]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path, size: tuple[int, int] = (120, 30), **options: Any
+) -> AsyncIterator[tuple[AxtuiApp, Pilot[Any]]]:
+    """The UI on the log in a folder, and its configuration if there is one, once it shows the
+    runs."""
+
+    def load() -> Any:
+        return load_config(None, str(folder / "data"), {}, folder)
+
+    app = AxtuiApp(lambda: connect(load()), load=load, **options)
+    try:
+        async with app.run_test(size=size) as pilot:
+            await until(pilot, lambda: app.is_open)
+            await until(pilot, lambda: app.screen.query(RunsTable).first().empty_text)
+            yield app, pilot
+    finally:
+        await app.desk.close()
+
+
+async def press(pilot: Pilot[Any], *keys: str) -> None:
+    """Press keys, each once the one before was taken."""
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause()
+
+
+def drawn(app: AxtuiApp) -> str:
+    """What is on the screen."""
+    width, height = app.size
+    console = Console(
+        width=width, height=height, file=io.StringIO(), force_terminal=True, record=True
+    )
+    console.print(app.screen._compositor.render_update(full=True, simplify=True))
+    return console.export_text()
+
+
+def shows(app: AxtuiApp, text: str) -> Callable[[], bool]:
+    """Whether a text is on the screen."""
+    return lambda: text in drawn(app)
+
+
+def told(app: AxtuiApp) -> str:
+    """What was said in the corner."""
+    return "\n".join(notice.message for notice in app._notifications)
+
+
+async def command(pilot: Pilot[Any], line: str) -> None:
+    """Enter a line behind `:`."""
+    await pilot.press("colon")
+    await until(pilot, lambda: isinstance(pilot.app.screen, CommandLineScreen))
+    # A key at a time takes long where much goes on.
+    pilot.app.screen.query_one(Input).value = line
+    await pilot.press("enter")
