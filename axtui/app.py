@@ -83,9 +83,13 @@ class AxtuiApp(App[Exception | None]):
         try:
             return await doing
         except (Refused, LogError, Unreachable) as error:
-            hint = f"\n{error.hint}" if error.hint else ""
-            self.notify(f"{error}{hint}", severity="error", markup=False)
+            self.tell(error)
             return None
+
+    def tell(self, error: Exception) -> None:
+        """Show what went wrong, and what to do about it."""
+        hint = getattr(error, "hint", "")
+        self.notify("\n".join(filter(None, (str(error), hint))), severity="error", markup=False)
 
     # What keys do
 

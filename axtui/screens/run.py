@@ -40,6 +40,7 @@ class RunScreen(Acting, PlainScreen):
         self.view: LogView | None = None
         self.state: st.State | None = None
         self._state_seq = 0
+        self._told: set[str] = set()
 
     @property
     def conversation_id(self) -> str:
@@ -82,9 +83,9 @@ class RunScreen(Acting, PlainScreen):
         state = await self.ui.attempt(client.state(self.conversation_id))
         if state is None:
             return
-        self.view = LogView(client, self.conversation_id, state.seq, self._arrived)
-        timeline.show(client, self.view, state.created_us)
+        self.view = LogView(client, self.conversation_id, state.seq, self._arrived, self._failed)
         self._take_state(state)
+        timeline.show(self.view)
         self._keep_state()
         await self.ui.attempt(self.view.follow())
 
@@ -92,6 +93,13 @@ class RunScreen(Acting, PlainScreen):
         self.query_one(Timeline).arrived(first, last)
         if first <= self.query_one(Timeline).seq <= last:
             self._inspect()
+
+    def _failed(self, error: Exception) -> None:
+        """Tell what can't be read; the same words once."""
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            self.ui.tell(error)
+        self.query_one(Timeline).renew()
 
     @work(exclusive=True, group="state", exit_on_error=False)
     async def _keep_state(self) -> None:
@@ -106,6 +114,7 @@ class RunScreen(Acting, PlainScreen):
 
     def _take_state(self, state: st.State) -> None:
         self.state, self._state_seq = state, state.seq
+        self.query_one(Timeline).state = state
         if self.view is not None:
             self.view.streams.keep(state.open_steps)
         self.query_one("#actors", Lines).show(preview_lines(state, True), stay=True)

@@ -19,10 +19,11 @@ _DIFF = {"+": "completed", "-": "failed", "@": "running"}
 
 
 class Line(NamedTuple):
-    """A line, and what a theme calls its color."""
+    """A line, what a theme calls its color, and what stands before it in quiet letters."""
 
     text: str
     style: str = ""
+    label: str = ""
 
 
 def lines_of(event: pb.Event, view: str = "readable") -> list[Line]:
