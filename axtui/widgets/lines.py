@@ -89,6 +89,7 @@ def _parts(line: Line, width: int) -> list[Line]:
         return [Line(part, line.style) for part in wrap(line.text, width)]
     label = cell_len(line.label)
     if label > width // 2:
-        return [Line(line.label, "dim"), *_parts(line._replace(label="  "), width)]
+        below = [Line(f"  {part}", line.style) for part in wrap(line.text, max(1, width - 2))]
+        return [Line(line.label, "dim"), *below]
     first, *rest = wrap(line.text, width - label, 0)
     return [line._replace(text=first), *(line._replace(text=t, label=" " * label) for t in rest)]
