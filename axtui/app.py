@@ -168,8 +168,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         try:
             return await doing
         except (Refused, LogError, Unreachable) as error:
-            hint = f"\n{error.hint}" if error.hint else ""
-            self.notify(f"{error}{hint}", severity="error", markup=False)
+            self.tell(error)
             return None
 
     async def latest_runs(self, limit: int) -> list[Listed]:
@@ -284,6 +283,11 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
     async def do(self, active: ActiveBinding) -> None:
         """Do what a key would."""
         await self.run_action(active.binding.action, active.node)
+
+    def tell(self, error: Exception) -> None:
+        """Show what went wrong, and what to do about it."""
+        hint = getattr(error, "hint", "")
+        self.notify("\n".join(filter(None, (str(error), hint))), severity="error", markup=False)
 
     # What keys do
 

@@ -12,3 +12,12 @@ def new_id() -> str:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=value))
+
+
+def made_us(id: str) -> int:
+    """When an id was made, in microseconds since 1970; 0 of one that doesn't say."""
+    try:
+        value = uuid.UUID(id)
+    except ValueError:
+        return 0
+    return (value.int >> 80) * 1000 if value.version == 7 else 0

@@ -16,6 +16,11 @@ _GLYPHS = {
     "mark": "◆",
     "more": "…",
     "bar": "█",
+    "waited": "▒",
+    "to": "→",
+    "question": "◐",
+    "message": "›",
+    "note": "·",
 }
 _ASCII = {
     "pending": ".",
@@ -31,6 +36,11 @@ _ASCII = {
     "mark": "#",
     "more": "~",
     "bar": "=",
+    "waited": "?",
+    "to": ">",
+    "question": "?",
+    "message": ">",
+    "note": ".",
 }
 _in_use = _GLYPHS
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 
 class Line(NamedTuple):
-    """A line, and what a theme calls its color."""
+    """A line, what a theme calls its color, and what stands before it in quiet letters."""
 
     text: str
     style: str = ""
+    label: str = ""

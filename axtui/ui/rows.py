@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import DecodeError
+
 from axtui.model.describe import describe
-from axtui.model.events import message_text, text_of
+from axtui.model.events import Record, message_text, text_of
+from axtui.model.ids import made_us
 from axtui.model.words import one_line
 from axtui.v1 import event_pb2 as pb
+from axtui.v1 import state_pb2 as st
 
-_SHOWN_CHARS = 400
-_FAILURES = frozenset({"step.failed", "run.failed", "actor.failed"})
+SHOWN_CHARS = 400
+FAILURES = frozenset({"step.failed", "run.failed", "actor.failed"})
+
+
+def event_of(record: Record) -> pb.Event:
+    """An event, parsed; of damaged bytes only what is known without them."""
+    try:
+        return record.event()
+    except DecodeError:
+        return pb.Event(seq=record.seq, kind=record.kind)
+
+
+def since_start(event: pb.Event, state: st.State) -> int:
+    """Microseconds between the beginning of an event's run and the event."""
+    exec_id = event.exec_id.partition("/")[0]
+    known = state.run.started_us if exec_id == state.run.exec_id else made_us(exec_id)
+    # The id of a run isn't always one that was made here, or on a clock that agrees.
+    begun = known if state.created_us <= known <= event.time_us else state.created_us
+    return event.time_us - begun
 
 
 def offset(time_us: int) -> str:
@@ -22,24 +43,33 @@ def offset(time_us: int) -> str:
 
 def style_of(kind: str) -> str:
     """What a theme calls the color of a kind."""
-    return "failed" if kind in _FAILURES else kind.partition(".")[0]
+    return "failed" if kind in FAILURES else kind.partition(".")[0]
 
 
 def event_text(event: pb.Event) -> str:
     """An event in one line, without what has columns of its own."""
     match event.kind:
         case "message":
-            said = message_text(event.message)
-            if not said:
-                thoughts = (p.thought for p in event.message.content if p.HasField("thought"))
-                said = "".join(map(text_of, thoughts))
-            private = "private: " if event.message.internal_only else ""
-            text = f"{event.message.role}: {private}{said[:_SHOWN_CHARS]}"
+            text = f"{event.message.role}: {said(event.message)}"
         case "step.started":
             started = event.step_started
             again = f" (attempt {started.attempt})" if started.attempt > 1 else ""
-            arguments = text_of(started.arguments)[:_SHOWN_CHARS]
-            text = f"{started.key} {started.name}{again} {'' if arguments == '[]' else arguments}"
+            text = f"{started.key} {started.name}{again} {arguments_of(started)}"
         case _:
-            text = describe(event)[:_SHOWN_CHARS]
+            text = describe(event)[:SHOWN_CHARS]
     return one_line(text)
+
+
+def said(message: pb.Message) -> str:
+    """The beginning of a message or, where it says nothing aloud, of its thoughts."""
+    text = message_text(message)
+    if not text:
+        thoughts = (part.thought for part in message.content if part.HasField("thought"))
+        text = "".join(map(text_of, thoughts))
+    return ("private: " if message.internal_only else "") + text[:SHOWN_CHARS]
+
+
+def arguments_of(started: pb.StepStarted) -> str:
+    """The beginning of a step's arguments; nothing where there are none."""
+    arguments = text_of(started.arguments)[:SHOWN_CHARS]
+    return "" if arguments in ("[]", "{}", "null") else arguments

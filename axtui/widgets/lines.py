@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual import events
 from textual.geometry import Size
@@ -15,6 +15,7 @@ from textual.strip import Strip
 from axtui.ui.line import Line
 from axtui.widgets.bindings import bindings
 from axtui.widgets.row_list import ROW_CLASSES, ROW_CSS
+from axtui.widgets.text import wrap
 
 
 class Lines(ScrollView, can_focus=True):
@@ -44,14 +45,8 @@ class Lines(ScrollView, can_focus=True):
 
     def _wrap(self) -> None:
         width = max(1, self.size.width - 1)
-        wrapped = []
-        for line in self._lines:
-            if cell_len(line.text) <= width:
-                wrapped.append(line)
-            else:
-                wrapped += [Line(part, line.style) for part in chop_cells(line.text, width)]
-        self._wrapped = wrapped
-        self.virtual_size = Size(0, len(wrapped))
+        self._wrapped = [part for line in self._lines for part in _parts(line, width)]
+        self.virtual_size = Size(0, len(self._wrapped))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -60,12 +55,14 @@ class Lines(ScrollView, can_focus=True):
         index = self.scroll_offset.y + y
         if index >= len(self._wrapped):
             return Strip.blank(width, base)
-        text, name = self._wrapped[index]
+        line = self._wrapped[index]
+        label = set_cell_size(line.label, min(width, cell_len(line.label)))
+        text = set_cell_size(line.text, width - cell_len(label))
         style = base
-        if name:
-            style = base + self.get_component_rich_style(f"row--{name}", partial=True)
-        size = cell_len(text)
-        return Strip([Segment(text, style), Segment(" " * (width - size), base)], width)
+        if line.style:
+            style = base + self.get_component_rich_style(f"row--{line.style}", partial=True)
+        dim = base + self.get_component_rich_style("row--dim", partial=True)
+        return Strip([Segment(label, dim), Segment(text, style)], width)
 
     def action_up(self) -> None:
         self.scroll_relative(y=-1, animate=False)
@@ -84,3 +81,15 @@ class Lines(ScrollView, can_focus=True):
 
     def action_last(self) -> None:
         self.scroll_end(animate=False)
+
+
+def _parts(line: Line, width: int) -> list[Line]:
+    """A line as lines that fit, those after the first below its text."""
+    if not line.label:
+        return [Line(part, line.style) for part in wrap(line.text, width)]
+    label = cell_len(line.label)
+    if label > width // 2:
+        below = [Line(f"  {part}", line.style) for part in wrap(line.text, max(1, width - 2))]
+        return [Line(line.label, "dim"), *below]
+    first, *rest = wrap(line.text, width - label, 0)
+    return [line._replace(text=first), *(line._replace(text=t, label=" " * label) for t in rest)]

@@ -3,51 +3,99 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from axtui.model.fold import status
-from axtui.model.words import count, one_line, took, used
+from axtui.model.words import ago, count, one_line, took, used
 from axtui.ui.glyphs import glyph
 from axtui.ui.line import Line
 from axtui.v1 import state_pb2 as st
 
-_SHOWN = 8
+_SHOWN_STEPS, _SHOWN_MESSAGES, _SHOWN_CHARS = 6, 4, 240
 
 
 def preview_lines(state: st.State, driven: bool) -> list[Line]:
     """What a run is at: its state, open steps, open questions, and what was said last."""
-    now = time.time_ns() // 1000
-    run, word = state.run, status(state)
+    return [*state_lines(state, driven), *_open_lines(state), *_said_lines(state)]
+
+
+def state_word(state: st.State, driven: bool) -> tuple[str, str]:
+    """The state of a run with its glyph, and what a theme calls its color."""
+    word = status(state)
     left = word in ("pending", "running") and not driven
-    lines = [
-        Line(state.conversation_id, "dim"),
-        Line(f"{glyph(word)} {word}{' (no controller)' if left else ''}", word),
-        Line(f"{run.agent}  {count(run.steps, 'step')}  {count(state.seq, 'event')}", "dim"),
-    ]
+    return f"{glyph(word)} {word}{' (no controller)' if left else ''}", "waiting" if left else word
+
+
+def state_lines(state: st.State, driven: bool) -> list[Line]:
+    """The state of a run, and how much it has done and used."""
+    run = state.run
+    text, style = state_word(state, driven)
+    done = [count(run.steps, "step"), count(state.seq, "event")]
+    if state.totals.runs > 1:
+        done.insert(0, count(state.totals.runs, "run"))
+    lines = [Line(text, style), *_named("agent", run.agent), *_named("done", ", ".join(done))]
     if run.started_us:
-        lines.append(Line(f"ran for {took(run.active_us)}", "dim"))
+        lines += _named("ran", f"{took(run.active_us)}, began {ago(run.started_us, _now())} ago")
     if state.totals.HasField("usage"):
-        lines.append(Line(used(state.totals.usage), "dim"))
+        tokens, _, cost = used(state.totals.usage).rpartition(", ")
+        lines += [*_named("used", tokens), *_named("cost", cost)]
+    if run.reason or run.cause:
+        lines += _named("because", ": ".join(filter(None, (run.cause, run.reason))))
     if state.parent_id:
-        lines.append(Line(f"{glyph('fork')} fork of {state.parent_id}:{state.parent_seq}", "dim"))
+        lines += _named("fork", f"{glyph('fork')} of {state.parent_id}:{state.parent_seq}")
+    if state.deleted_us:
+        lines.append(Line("deleted; it is removed for good later", "failed"))
     if run.error.message:
-        lines += [Line(""), Line(one_line(run.error.message), "failed")]
-    questions = sorted(state.questions.values(), key=lambda asked: asked.seq)
-    if questions:
-        lines.append(Line(""))
-        lines += [Line(f"{glyph('waiting')} {one_line(q.question)}", "waiting") for q in questions]
-    steps = sorted(state.open_steps.values(), key=lambda step: step.started_seq)
-    if steps and word in ("pending", "running", "waiting"):
-        lines.append(Line(""))
-        for step in steps[:_SHOWN]:
-            about = f"{one_line(step.actor)}: {one_line(step.name)} {one_line(step.preview)}"
-            lines.append(
-                Line(f"{glyph('running')} {about} {took(now - step.started_us)}", "running")
-            )
-        if len(steps) > _SHOWN:
-            lines.append(Line(f"  and {len(steps) - _SHOWN} more", "dim"))
-    if state.messages:
-        lines.append(Line(""))
-        for said in state.messages[-_SHOWN:]:
-            text = f"{one_line(said.actor or said.role)}: {one_line(said.text)}"
-            lines.append(Line(text, "dim" if said.role == "user" else ""))
+        lines.append(Line(one_line(run.error.message), "failed", _label("error")))
     return lines
+
+
+def step_text(step: st.Step, *, who: bool = True) -> str:
+    """An open step: what it is, and for how long it has been."""
+    again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
+    waits = " waits to try again" if step.state == "retrying" else ""
+    plain = step.type == "model" or step.preview in ("", "[]", "{}", "null")
+    about = "" if plain else f" {step.preview}"
+    actor = f"{step.actor}: " if who else ""
+    return one_line(f"{actor}{step.name}{about}{again}{waits} {took(_now() - step.started_us)}")
+
+
+def open_steps(state: st.State) -> list[st.Step]:
+    """What is under way, the agents that wait for other steps last."""
+    return sorted(state.open_steps.values(), key=lambda s: (s.type == "agent", s.started_seq))
+
+
+def _open_lines(state: st.State) -> Iterator[Line]:
+    questions = sorted(state.questions.values(), key=lambda asked: asked.seq)
+    steps = open_steps(state) if status(state) in ("pending", "running", "waiting") else []
+    if questions or steps:
+        yield Line("")
+    for asked in questions:
+        yield Line(one_line(asked.question), "waiting", f"{glyph('waiting')} ")
+    for step in steps[:_SHOWN_STEPS]:
+        yield Line(step_text(step), "running", f"{glyph('running')} ")
+    if len(steps) > _SHOWN_STEPS:
+        yield Line(f"  and {len(steps) - _SHOWN_STEPS} more", "dim")
+
+
+def _said_lines(state: st.State) -> Iterator[Line]:
+    for excerpt in state.messages[-_SHOWN_MESSAGES:]:
+        yield Line("")
+        yield Line(one_line(excerpt.actor or excerpt.role), "dim")
+        yield Line(one_line(excerpt.text[:_SHOWN_CHARS]), "", "  ")
+    output = state.run.output
+    if output.text not in ("", "null"):
+        yield Line("")
+        yield Line(one_line(output.text[:_SHOWN_CHARS]), "completed", f"{glyph('completed')} ")
+
+
+def _named(name: str, value: str) -> list[Line]:
+    return [Line(one_line(value), "", _label(name))] if value else []
+
+
+def _label(name: str) -> str:
+    return f"  {name:<8}"
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

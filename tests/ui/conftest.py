@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.remote.conftest import served
+
+__all__ = ["served"]
+
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
