@@ -435,7 +435,10 @@ class RunScreen(Acting, PlainScreen):
             self._inspecting(True)
             inspector.focus()
 
-    async def action_leave(self) -> None:
+    async def step_back(self) -> bool:
+        """Out of the inspector, the line, the filter; whether there was anything to get out of."""
+        if await super().step_back():
+            return True
         focused = self.focused
         if self.has_class("-inspecting") or isinstance(focused, Inspector | Input):
             self._inspecting(False)
@@ -443,7 +446,8 @@ class RunScreen(Acting, PlainScreen):
         elif self._filter:
             self.set_filter("")
         else:
-            await self.ui.action_back()
+            return False
+        return True
 
     def action_filter(self) -> None:
         if self._view_name == "chat":

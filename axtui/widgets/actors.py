@@ -10,7 +10,6 @@ from axtui.model.streams import Streams
 from axtui.model.words import one_line, printable
 from axtui.ui.glyphs import glyph
 from axtui.v1 import state_pb2 as st
-from axtui.widgets.bindings import bindings
 from axtui.widgets.preview import open_steps, step_text
 from axtui.widgets.row_list import Cells, RowList
 from axtui.widgets.text import fit, wrap
@@ -21,12 +20,12 @@ _TAIL_CHARS = 400
 
 
 class _Row(NamedTuple):
-    """A line of an actor's, and what a theme calls its color; its first line has its number."""
+    """A line of an actor's, and what a theme calls its color"""
 
     actor: str
     text: str
     style: str
-    number: int = 0
+    first: bool = False
 
 
 class ActorsPane(RowList):
@@ -38,8 +37,6 @@ class ActorsPane(RowList):
         def __init__(self, actor: str) -> None:
             super().__init__()
             self.actor = actor
-
-    BINDINGS = bindings("actors")
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -57,10 +54,10 @@ class ActorsPane(RowList):
             steps.setdefault(step.actor, []).append(step)
         asked = {question.actor for question in state.questions.values()}
         lines = []
-        for number, actor in enumerate(self._actors, 1):
+        for actor in self._actors:
             own = steps.get(actor, [])
             word = "waiting" if actor in asked else "running" if own else "idle"
-            lines.append(_Row(actor, word, word, number))
+            lines.append(_Row(actor, word, word, True))
             for step in own[:_LINES]:
                 lines.append(_Row(actor, step_text(step, who=False), "dim"))
                 stream = streams.get(step.key)
@@ -78,19 +75,15 @@ class ActorsPane(RowList):
         if index >= len(self._lines):
             return []
         row = self._lines[index]
-        if not row.number:
-            return [("   ", ""), (row.text, row.style)]
-        number = str(row.number) if row.number < 10 else " "
-        name = fit(one_line(row.actor), max(4, width - len(row.text) - 5))
+        if not row.first:
+            return [("  ", ""), (row.text, row.style)]
+        name = fit(one_line(row.actor), max(4, width - len(row.text) - 3))
         picked = row.actor == self.picked
         return [
-            (f"{number} ", "dim"),
             (f"{name} ", "accent" if picked else "strong"),
             (f"{glyph(row.style)} {row.text}", row.style),
         ]
 
-    def action_pick(self) -> None:
+    def action_open(self) -> None:
         if self.cursor < len(self._lines):
             self.post_message(self.Picked(self._lines[self.cursor].actor))
-
-    action_open = action_pick
