@@ -89,6 +89,12 @@ class AxtuiApp(App[Exception | None]):
 
     # What keys do
 
+    def action_actors(self) -> None:
+        from axtui.screens.actors import ActorsScreen
+
+        if not isinstance(self.screen, ActorsScreen):
+            self.push_screen(ActorsScreen())
+
     async def action_back(self) -> None:
         if len(self.screen_stack) > 2:
             self.pop_screen()

@@ -42,7 +42,8 @@ ROOMS = {
     "remote": {"model", "v1", "ax", "agent", "rpc", "runtime", "host", "local"},
     "rpc": {"remote"},
     "client": {"model", "v1", "runtime", "agent", "host", "local", "remote"},
-    "cli": {"model", "v1", "client"},
+    "actors": {"model", "client"},
+    "cli": {"model", "v1", "client", "actors"},
 }
 
 

@@ -46,6 +46,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.command", "colon", "command", "Type a command: `run`, `goto`, `theme`, `quit` …"),
     Action("app.palette", "ctrl+p", "", "Find any command by a part of its name"),
     Action("app.runs", "1", "", "The runs"),
+    Action("app.actors", "3", "", "The processes that work for runs, and the agents"),
     Action("app.theme", "t", "", "Choose a theme; the picker shows each as you go over it"),
     Action("app.jump", "semicolon,ctrl+o", "", "Jump to any pane by a letter"),
     Action("app.zoom", "z", "", "Give the pane that has the focus all the room, or take it back"),
