@@ -72,9 +72,9 @@ class AxtuiApp(App[Exception | None]):
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
         for screen in self.screen_stack:
-            opened = getattr(screen, "opened", None)
-            if opened is not None:
-                opened()
+            begin = getattr(screen, "begin", None)
+            if begin is not None:
+                begin()
 
     async def attempt(self, doing: Awaitable[T]) -> T | None:
         """Do what may be refused; tell why if it is, and give back None."""

@@ -35,7 +35,9 @@ ROOMS = {
     "remote.diagnosis": {"remote.addresses", "remote.credentials"},
     "remote.dialing": {"rpc", "runtime", "remote.messages", "remote.background", "remote.door"}
     | {"remote.addresses", "remote.credentials", "remote.diagnosis"},
-    "remote.client": {"model", "v1", "rpc", "runtime", "remote.messages", "remote.door"},
+    "remote.roles": {"model"},
+    "remote.client": {"model", "v1", "rpc", "runtime", "remote.messages", "remote.door"}
+    | {"remote.roles"},
     "host": {"runtime", "remote.background", "remote.door"},
     "local": {"model", "v1", "runtime", "host"}
     | {"remote.client", "remote.dialing", "remote.door"},

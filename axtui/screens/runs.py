@@ -31,6 +31,9 @@ class RunsScreen(Acting, PlainScreen):
     BINDINGS = bindings("runs")
     crumbs = "› runs"
 
+    # Why the list can't be had; empty if it can, None before it was looked for.
+    _problem: str | None = None
+
     def panes(self) -> ComposeResult:
         """The table and the preview."""
         with Horizontal(id="body"):
@@ -65,9 +68,17 @@ class RunsScreen(Acting, PlainScreen):
 
     @work(exclusive=True, group="runs")
     async def _keep_up(self) -> None:
+        from axtui.client import LogError, Refused, Unreachable
+
         while True:
-            if self.is_current and await self.ui.attempt(self.runs.refresh()):
-                self._arranged()
+            if self.is_current:
+                changed, before = False, self._problem
+                try:
+                    changed, self._problem = await self.runs.refresh(), ""
+                except (LogError, Refused, Unreachable) as error:
+                    self._problem = str(error)
+                if changed or self._problem != before:
+                    self._arranged()
             await asyncio.sleep(_SECONDS)
 
     def refresh_soon(self) -> None:
@@ -76,7 +87,7 @@ class RunsScreen(Acting, PlainScreen):
 
     def _arranged(self) -> None:
         table, bar = self.query_one(RunsTable), self.query_one(TopBar)
-        table.empty_text = (
+        table.empty_text = self._problem or (
             "nothing fits the filter" if self.runs.total else "no runs yet; press c to start one"
         )
         table.arranged()

@@ -101,6 +101,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("dialog.confirm", "ctrl+s", "confirm", "Do it"),
 )
 BY_ID = {action.id: action for action in ACTIONS}
+# By name; what is numbered is one action with an argument.
+WRITING = frozenset(action.name.rstrip("_0123456789") for action in ACTIONS if action.writes)
 
 
 def of(*scopes: str) -> list[Action]:

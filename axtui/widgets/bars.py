@@ -27,6 +27,11 @@ class TopBar(Widget):
     crumbs = reactive("")
     mode = reactive("")
     waiting = reactive(0)
+    read_only = reactive(False)
+
+    def watch_read_only(self, read_only: bool) -> None:
+        """Nobody is to wonder why nothing can be done."""
+        self.set_class(read_only, "-read-only")
 
     def on_mount(self) -> None:
         """The clock goes on by itself."""
@@ -35,7 +40,7 @@ class TopBar(Widget):
     def render(self) -> RenderResult:
         """What fits, the crumbs cut short first."""
         width = self.content_size.width
-        right = [self.mode] if self.mode else []
+        right = [mode] if (mode := "READ ONLY" if self.read_only else self.mode) else []
         if self.waiting:
             right.append(f"{glyph('waiting')} {self.waiting} waiting")
         if width >= 70:
