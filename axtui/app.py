@@ -128,9 +128,9 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
         for screen in self.screen_stack:
-            opened = getattr(screen, "opened", None)
-            if opened is not None:
-                opened()
+            begin = getattr(screen, "begin", None)
+            if begin is not None:
+                begin()
         self.is_open = True
         self._watch_files()
 
@@ -378,6 +378,12 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             self.screen.minimize()
         elif self.focused is not None:
             self.screen.maximize(self.focused, container=False)
+
+    def action_actors(self) -> None:
+        from axtui.screens.actors import ActorsScreen
+
+        if not isinstance(self.screen, ActorsScreen):
+            self.push_screen(ActorsScreen())
 
     async def action_back(self) -> None:
         from axtui.screens.base import PlainScreen

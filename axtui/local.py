@@ -7,7 +7,7 @@ import getpass
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from functools import partial
@@ -337,6 +337,10 @@ class LocalClient:
     def hosts(self) -> bool:
         """Whether the runs that are driven end with this process."""
         return self.host is not None
+
+    async def refusals(self) -> Mapping[str, str]:
+        """Nothing is refused to whoever the data directory belongs to."""
+        return {}
 
     def take_warning(self) -> Warned | None:
         """What there is to be said of how commands are run here, or of who drives the run; each

@@ -31,7 +31,7 @@ def service(
         kind = f"{_arity(method.client_streaming)}_{_arity(method.server_streaming)}"
         found = descriptor.methods_by_name[method.name]
         handlers[method.name] = getattr(grpc, f"{kind}_rpc_method_handler")(
-            wrap(getattr(implementation, _snake(method.name))),
+            wrap(getattr(implementation, snake(method.name))),
             request_deserializer=GetMessageClass(found.input_type).FromString,
             response_serializer=_bytes,
         )
@@ -50,7 +50,7 @@ class Stub:
                 request_serializer=_bytes,
                 response_deserializer=GetMessageClass(found.output_type).FromString,
             )
-            setattr(self, _snake(method.name), call)
+            setattr(self, snake(method.name), call)
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the service has no method {name!r}")
@@ -67,7 +67,8 @@ def _arity(streams: bool) -> str:
     return "stream" if streams else "unary"
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
+    """The name in Python of a method of a proto."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 

@@ -40,7 +40,9 @@ ROOMS = {
     "remote.diagnosis": {"remote.addresses", "remote.credentials"},
     "remote.dialing": {"rpc", "runtime", "remote.messages", "remote.background", "remote.door"}
     | {"remote.addresses", "remote.credentials", "remote.diagnosis"},
-    "remote.client": {"model", "v1", "rpc", "runtime", "remote.messages", "remote.door"},
+    "remote.roles": {"model"},
+    "remote.client": {"model", "v1", "rpc", "runtime", "remote.messages", "remote.door"}
+    | {"remote.roles"},
     "host": {"runtime", "remote.background", "remote.door"},
     "local": {"model", "v1", "runtime", "host"}
     | {"remote.client", "remote.dialing", "remote.door"},
@@ -49,9 +51,10 @@ ROOMS = {
     "client": {"model", "v1", "runtime", "agent", "host", "local", "remote"},
     "ui": {"model", "v1", "client"},
     "widgets": {"model", "v1", "client", "ui", "app"},
-    "screens": {"model", "v1", "client", "ui", "widgets", "app"},
+    "actors": {"model", "client"},
+    "screens": {"model", "v1", "client", "actors", "ui", "widgets", "app"},
     "app": {"model", "client", "ui", "widgets", "screens"},
-    "cli": {"model", "v1", "client", "app"},
+    "cli": {"model", "v1", "client", "actors", "app"},
 }
 
 

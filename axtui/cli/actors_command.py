@@ -10,16 +10,16 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
+from axtui.actors import Actors
 from axtui.cli.output import colored, print_json, print_text
 from axtui.cli.table import print_table
 from axtui.cli.theme import load_styles
-from axtui.client import CONTROL_LOG
-from axtui.model.actors import ACTOR_KINDS, ActorState, fold_actors
 from axtui.model.codec import format_time
 from axtui.model.words import ago, one_line
 
 if TYPE_CHECKING:
     from axtui.client import Client
+    from axtui.model.actors import ActorState
 
 _HEAD = ("ACTOR", "STATE", "KIND", "PID", "SINCE", "RESTARTS", "LAST REASON")
 _SPARE = (2, 5, 3, 4)
@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Print a line for each."""
-    actors = await _actors(client)
+    actors = await Actors(client).read()
     if args.output == "json":
         for actor in actors:
             print_json(_as_json(actor))
@@ -41,23 +41,6 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     else:
         print_text("no actors; models and tools get theirs when a run first needs them")
     return 0
-
-
-async def _actors(client: Client) -> list[ActorState]:
-    found: dict[str, ActorState] = {}
-    if await client.find(CONTROL_LOG) is not None:
-        after = 0
-        while page := await client.read(CONTROL_LOG, after=after, kinds=ACTOR_KINDS):
-            fold_actors(found, (record.event() for record in page))
-            after = page[-1].seq
-    since_us = (await client.holder()).since_us
-    for actor in found.values():
-        if actor.state == "started":
-            # Nothing of an actor outlives its controller.
-            lives = since_us and since_us <= actor.since_us
-            actor.state = "running" if lives else "gone"
-            actor.reason = actor.reason if lives else "its controller was killed"
-    return list(found.values())
 
 
 def _print(actors: list[ActorState], no_color: bool) -> None:

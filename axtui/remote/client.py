@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import grpc
@@ -21,6 +21,7 @@ from axtui.model.summary import Listed
 from axtui.model.tokens import Token
 from axtui.remote import messages as msg
 from axtui.remote.door import Holder
+from axtui.remote.roles import LEAST, denial, suffices
 from axtui.runtime.controller import Accepted, RunOptions
 from axtui.runtime.errors import Refused, Unreachable, Warned
 from axtui.runtime.eventlog.base import PAGE, UnknownConversation
@@ -44,6 +45,7 @@ _LOST = {
     grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 _BATCH = 1 << 20
+_OURS = f"/{sv.DESCRIPTOR.services_by_name['Controller'].full_name}/"
 
 
 class Dialing(Protocol):
@@ -379,6 +381,15 @@ class RemoteClient:
         """Who drives runs there."""
         server = await self._call("get_server", sv.GetServerRequest())
         return Holder(server.pid, server.since_us, frozenset(server.driving))
+
+    async def refusals(self) -> Mapping[str, str]:
+        """Methods that the server won't have called by us, each with why."""
+        server = await self._call("get_server", sv.GetServerRequest())
+        return {
+            rpc.snake(method.rpartition("/")[2]): denial(server.caller, server.role, method)
+            for method, least in LEAST.items()
+            if method.startswith(_OURS) and server.role and not suffices(server.role, least)
+        }
 
     def take_warning(self) -> Warned | None:
         """What there is to be said of the connection; each thing once."""

@@ -18,7 +18,7 @@ from axtui.agent import ActorError
 from axtui.remote import messages as msg
 from axtui.remote.access import Access, Caller, Context, Unauthenticated, host_of
 from axtui.remote.limits import Limits
-from axtui.remote.roles import least_role, suffices
+from axtui.remote.roles import denial, least_role, suffices
 from axtui.remote.unharmed import unharmed
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import LogError
@@ -38,7 +38,6 @@ _STATUS = {
     "state": grpc.StatusCode.FAILED_PRECONDITION,
     "damaged": grpc.StatusCode.DATA_LOSS,
 }
-_A = {"viewer": "a viewer", "operator": "an operator"}
 _caller: ContextVar[Caller] = ContextVar("caller")
 
 
@@ -101,8 +100,7 @@ class Gate(grpc.aio.ServerInterceptor):
         if not suffices(found.role, least):
             raise Refused(
                 "denied",
-                f"{found.name} is {_A[found.role]}, and {method.rpartition('/')[2]} takes the "
-                f"role {least}",
+                denial(found.name, found.role, method),
                 "ask whoever runs the server for another token",
             )
         return found

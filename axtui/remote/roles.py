@@ -34,6 +34,13 @@ def least_role(method: str) -> str:
     return LEAST.get(method, ROLES[-1])
 
 
+def denial(name: str, role: str, method: str) -> str:
+    """What somebody is told of a method, by its full name, that his role isn't enough for."""
+    a = "an" if role[:1] in "ao" else "a"
+    last = method.rpartition("/")[2]
+    return f"{name} is {a} {role}, and {last} takes the role {least_role(method)}"
+
+
 def suffices(role: str, least: str) -> bool:
     """Whether a role may do what takes `least`."""
     return not least or (role in ROLES and ROLES.index(role) >= ROLES.index(least))

@@ -20,6 +20,7 @@ from axtui.host import Host
 from axtui.local import LocalClient
 from axtui.remote import messages as msg
 from axtui.remote.feed import Feed
+from axtui.remote.gate import caller
 from axtui.remote.workspaces import workspace_for
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import PAGE, UnknownConversation
@@ -230,12 +231,15 @@ class Controller:
 
     async def get_server(self, request: sv.GetServerRequest, context: Context) -> sv.Server:
         holder = await self._client.holder()
+        who = caller()
         return sv.Server(
             version=version("axtui"),
             pid=holder.pid,
             since_us=holder.since_us,
             log_bytes=await self._client.size(),
             driving=sorted(holder.driving),
+            caller=who.name,
+            role=who.role,
         )
 
     async def list_agents(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Input
@@ -13,6 +14,9 @@ from axtui.widgets.bars import KeyBar, TopBar
 if TYPE_CHECKING:
     from axtui.app import AxtuiApp
     from axtui.ui.desk import Desk
+
+
+_CONNECTION_SECONDS = 0.5
 
 
 class PlainScreen(Screen[None], inherit_bindings=False):
@@ -52,7 +56,32 @@ class PlainScreen(Screen[None], inherit_bindings=False):
         """Begin, if the desk is open by now."""
         self.query_one(TopBar).crumbs = self.crumbs
         if hasattr(self.desk, "client"):
-            self.opened()
+            self.begin()
+
+    def begin(self) -> None:
+        """The desk is open."""
+        self.query_one(TopBar).read_only = self.desk.may_only_look
+        self.refresh_bindings()
+        if self.desk.server:
+            self._tell_connection()
+            self.set_interval(_CONNECTION_SECONDS, self._tell_connection)
+        self.opened()
+
+    def _tell_connection(self) -> None:
+        # By itself: whoever waits for a server that is away gets no answer to tell it by.
+        self.query_one(TopBar).connection = self.desk.connection(0)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What one may not do, or the server has nothing for, is greyed."""
+        return None if self.desk.why_not(action) else True
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key does nothing."""
+        active = self.active_bindings.get(event.key)
+        if active is not None and (
+            why := self.desk.why_not(active.binding.action.partition("(")[0])
+        ):
+            self.notify(why, severity="warning", markup=False)
 
     def opened(self) -> None:
         """The client is there."""

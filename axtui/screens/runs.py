@@ -30,6 +30,8 @@ class RunsScreen(Acting, PlainScreen):
 
     BINDINGS = bindings("runs")
     crumbs = "› runs"
+    # Why the list can't be had; empty if it can, None before it was looked for.
+    _problem: str | None = None
 
     @property
     def address(self) -> str:
@@ -71,9 +73,17 @@ class RunsScreen(Acting, PlainScreen):
 
     @work(exclusive=True, group="runs")
     async def _keep_up(self) -> None:
+        from axtui.client import LogError, Refused, Unreachable
+
         while True:
-            if self.is_current and await self.ui.attempt(self.runs.refresh()):
-                self._arranged()
+            if self.is_current:
+                changed, before = False, self._problem
+                try:
+                    changed, self._problem = await self.runs.refresh(), ""
+                except (LogError, Refused, Unreachable) as error:
+                    self._problem = str(error)
+                if changed or self._problem != before:
+                    self._arranged()
             await asyncio.sleep(_SECONDS)
 
     def refresh_soon(self) -> None:
@@ -82,7 +92,7 @@ class RunsScreen(Acting, PlainScreen):
 
     def _arranged(self) -> None:
         table, bar = self.query_one(RunsTable), self.query_one(TopBar)
-        table.empty_text = (
+        table.empty_text = self._problem or (
             "nothing fits the filter" if self.runs.total else "no runs yet; press c to start one"
         )
         table.arranged()

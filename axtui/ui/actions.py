@@ -86,6 +86,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.last_view", "minus", "", "The view that you came from"),
     Action("app.next_pane", "tab", "", "The next pane"),
     Action("app.previous_pane", "shift+tab", "", "The pane before"),
+    Action("app.actors", "3", "", "The processes that work for runs, and the agents"),
     Action("app.jump", "semicolon,ctrl+o", "", "Jump to any pane by a letter"),
     Action("app.zoom", "z", "", "Give the pane that has the focus all the room, or take it back"),
     Action("app.theme", "t", "", "Choose a theme; the picker shows each as you go over it"),
@@ -185,6 +186,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("jump.cancel", "escape", "stay", "Stay"),
 )
 BY_ID = {action.id: action for action in ACTIONS}
+# By name; what is numbered is one action with an argument.
+WRITING = frozenset(action.name.rstrip("_0123456789") for action in ACTIONS if action.writes)
 
 
 def of(*scopes: str) -> list[Action]:

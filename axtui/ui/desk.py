@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
+
+from axtui.ui.actions import WRITING
 
 if TYPE_CHECKING:
     from axtui.client import Client
 
 
+# What actions call of a client; all others that write answer a question.
+_SAME = ("resume", "pause", "cancel", "fork", "delete")
+_METHODS = {"new": "start", **dict(zip(_SAME, _SAME, strict=True))}
+
+
 class Desk:
-    """`client` is there once it is open. Runs are never driven by this process: before the first
+    """`client` is there once it is open, and `refusals` says which of its methods are no use, and
+    why. Runs are never driven by this process: before the first
     change a process in the background is joined, so that a terminal which stalls, or goes away,
     stalls nothing."""
 
@@ -20,17 +28,31 @@ class Desk:
     def __init__(self, connect: Callable[[], Client], server: str) -> None:
         self._connect = connect
         self.server = server
+        self.refusals: Mapping[str, str] = {}
 
     async def open(self) -> None:
         """Connect. Raises what `connect` does. What it has to import is imported beside the UI."""
         self.client = await asyncio.to_thread(self._connect)
         if not self.server:
             await self.client.join(start=False)
+        self.refusals = await self.client.refusals()
 
     async def writer(self) -> Client:
         """The client, with somebody to drive what is started with it."""
-        await self.client.join(start=True)
+        if not self.server:
+            await self.client.join(start=True)
         return self.client
+
+    @property
+    def may_only_look(self) -> bool:
+        """Whether nothing can be changed."""
+        return "start" in self.refusals
+
+    def why_not(self, action: str) -> str:
+        """Why an action, by its name, can't be taken here; empty if it can."""
+        if action not in WRITING:
+            return ""
+        return self.refusals.get(_METHODS.get(action, "answer"), "")
 
     def connection(self, controller_pid: int) -> str:
         """The connection in a few words."""

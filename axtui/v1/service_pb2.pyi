@@ -934,11 +934,16 @@ class Server(_message.Message):
     SINCE_US_FIELD_NUMBER: _builtins.int
     LOG_BYTES_FIELD_NUMBER: _builtins.int
     DRIVING_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     since_us: _builtins.int
     log_bytes: _builtins.int
     """Bytes that the log takes."""
+    caller: _builtins.str
+    """Who asks, as the log calls him, and his role: viewer, operator or admin."""
+    role: _builtins.str
     @_builtins.property
     def driving(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Conversations whose run it drives."""
@@ -951,10 +956,12 @@ class Server(_message.Message):
         since_us: _builtins.int = ...,
         log_bytes: _builtins.int = ...,
         driving: _abc.Iterable[_builtins.str] | None = ...,
+        caller: _builtins.str = ...,
+        role: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["driving", b"driving", "log_bytes", b"log_bytes", "pid", b"pid", "since_us", b"since_us", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "driving", b"driving", "log_bytes", b"log_bytes", "pid", b"pid", "role", b"role", "since_us", b"since_us", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,6 +29,11 @@ class TopBar(Widget):
     crumbs = reactive("")
     mode = reactive("")
     waiting = reactive(0)
+    read_only = reactive(False)
+
+    def watch_read_only(self, read_only: bool) -> None:
+        """Nobody is to wonder why nothing can be done."""
+        self.set_class(read_only, "-read-only")
 
     def on_mount(self) -> None:
         """The clock goes on by itself, and so does what is asked."""
@@ -41,7 +46,7 @@ class TopBar(Widget):
     def render(self) -> RenderResult:
         """What fits, the crumbs cut short first."""
         width = self.content_size.width
-        right = [self.mode] if self.mode else []
+        right = [mode] if (mode := "READ ONLY" if self.read_only else self.mode) else []
         if self.waiting:
             word = " waiting" if width >= 50 else ""
             right.append(f"{glyph('waiting')} {self.waiting}{word}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import grpc
@@ -38,6 +38,27 @@ from axtui.v1 import state_pb2 as st
 
 _MAX_SEQ = 2**31 - 1
 _DECIDE = ("approve", "deny")
+# What AX has nothing for at all: our methods, and what they are for.
+_LACKS = {
+    "mark_resumed": "`axtui resume`",
+    "pause": "`axtui pause`",
+    "cancel": "`axtui cancel`",
+    "conversations": "a list of conversations",
+    "prunable": "a list of conversations",
+    "blob": "a blob",
+    "export": "an export",
+    "restore": "an import",
+    "verify": "`axtui verify`",
+    "size": "the size of the log",
+    "agents": "a list of agents",
+    "tools": "a list of tools",
+    "log_in": "log-ins at servers of tools",
+    "resources": "a list of resources",
+    "prompts": "a list of prompts",
+    "create_token": "tokens",
+    "revoke_token": "tokens",
+    "tokens": "tokens",
+}
 
 
 class AxClient:
@@ -75,15 +96,15 @@ class AxClient:
 
     async def mark_resumed(self, conversation_id: str) -> st.State:
         """Nobody but who follows it has it go on."""
-        _refuse("`axtui resume`")
+        _refuse(_LACKS["mark_resumed"])
 
     async def pause(self, conversation_id: str, reason: str) -> None:
         """AX has nothing for it."""
-        _refuse("`axtui pause`")
+        _refuse(_LACKS["pause"])
 
     async def cancel(self, conversation_id: str, reason: str) -> None:
         """AX has nothing for it."""
-        _refuse("`axtui cancel`")
+        _refuse(_LACKS["cancel"])
 
     async def answer(
         self, conversation_id: str, question_id: str, choice: str, text: str, always: bool
@@ -140,11 +161,11 @@ class AxClient:
         limit: int = PAGE,
     ) -> list[Listed]:
         """AX has no list."""
-        _refuse("a list of conversations")
+        _refuse(_LACKS["conversations"])
 
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]:
         """AX has no list."""
-        _refuse("a list of conversations")
+        _refuse(_LACKS["prunable"])
 
     async def state(self, conversation_id: str, seq: int | None = None) -> st.State:
         """As far as it is known here; nothing is of what was before `seq`."""
@@ -184,7 +205,7 @@ class AxClient:
 
     async def blob(self, digest: bytes) -> bytes:
         """AX has none."""
-        _refuse("a blob")
+        _refuse(_LACKS["blob"])
 
     async def watch(self, conversation_id: str, after: int) -> AsyncIterator[list[Record | Delta]]:
         """What a run tells, and what was told after `after`."""
@@ -207,53 +228,53 @@ class AxClient:
 
     async def export(self, conversation_id: str) -> AsyncIterator[str]:
         """AX has no such thing."""
-        _refuse("an export")
+        _refuse(_LACKS["export"])
         yield ""
 
     async def restore(self, lines: Iterable[str]) -> Imported:
         """AX has no such thing."""
-        _refuse("an import")
+        _refuse(_LACKS["restore"])
 
     async def verify(self, conversation_id: str | None) -> AsyncIterator[Fault | str]:
         """AX has no such thing."""
-        _refuse("`axtui verify`")
+        _refuse(_LACKS["verify"])
         yield ""
 
     async def size(self) -> int:
         """AX has no such thing."""
-        _refuse("the size of the log")
+        _refuse(_LACKS["size"])
 
     async def agents(self) -> list[AgentInfo]:
         """AX has no such thing."""
-        _refuse("a list of agents")
+        _refuse(_LACKS["agents"])
 
     async def tools(self, server: str = "") -> ToolsInfo:
         """AX has no such thing."""
-        _refuse("a list of tools")
+        _refuse(_LACKS["tools"])
 
     async def log_in(self, server: str, show: Callable[[str], None]) -> None:
         """AX has no such thing."""
-        _refuse("log-ins at servers of tools")
+        _refuse(_LACKS["log_in"])
 
     async def resources(self, server: str = "") -> Offered:
         """AX has no such thing."""
-        _refuse("a list of resources")
+        _refuse(_LACKS["resources"])
 
     async def prompts(self, server: str = "") -> Offered:
         """AX has no such thing."""
-        _refuse("a list of prompts")
+        _refuse(_LACKS["prompts"])
 
     async def create_token(self, name: str, role: str, hash: bytes, expires_us: int) -> None:
         """AX has no such thing."""
-        _refuse("tokens")
+        _refuse(_LACKS["create_token"])
 
     async def revoke_token(self, name: str) -> None:
         """AX has no such thing."""
-        _refuse("tokens")
+        _refuse(_LACKS["revoke_token"])
 
     async def tokens(self) -> list[Token]:
         """AX has no such thing."""
-        _refuse("tokens")
+        _refuse(_LACKS["tokens"])
 
     async def join(self, *, start: bool) -> bool:
         """Whether others drive what is started from here on: they do, while it is followed."""
@@ -264,6 +285,10 @@ class AxClient:
     async def holder(self) -> Holder:
         """AX doesn't tell."""
         return Holder()
+
+    async def refusals(self) -> Mapping[str, str]:
+        """What AX has nothing for."""
+        return {method: _nothing_for(what) for method, what in _LACKS.items()}
 
     def take_warning(self) -> Warned | None:
         """There is none."""
@@ -407,4 +432,8 @@ def _said(part: axc.Content) -> ax.Message:
 
 
 def _refuse(what: str) -> NoReturn:
-    raise Refused("usage", f"Google AX has nothing for {what}", "a server of axtui has")
+    raise Refused("usage", _nothing_for(what), "a server of axtui has")
+
+
+def _nothing_for(what: str) -> str:
+    return f"Google AX has nothing for {what}"
