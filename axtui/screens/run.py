@@ -58,6 +58,12 @@ class RunScreen(Acting, PlainScreen):
         self._jumped = self._inspected = 0
         self._joined = False
         self._told: set[str] = set()
+        self._status = Lines(id="status")
+        self._about = Lines(id="state", classes="pane")
+        self._actors = ActorsPane(id="actors")
+        self._timeline = Timeline(id="timeline")
+        self._inspector = Inspector(id="inspector")
+        self._output = Lines(id="streams", classes="pane")
 
     @property
     def conversation_id(self) -> str:
@@ -86,31 +92,32 @@ class RunScreen(Acting, PlainScreen):
 
     def panes(self) -> ComposeResult:
         """What it is at, its events, and one of them."""
-        yield Lines(id="status")
+        yield self._status
         with Horizontal(id="body"):
             with Vertical(id="side"):
-                yield Lines(id="state", classes="pane")
-                yield ActorsPane(id="actors").add_class("pane")
+                yield self._about
+                yield self._actors.add_class("pane")
             with Container(id="main", classes="pane"):
-                yield Timeline(id="timeline")
+                yield self._timeline
             with Vertical(id="right"):
-                yield Inspector(id="inspector").add_class("pane")
-                yield Lines(id="streams", classes="pane")
+                yield self._inspector.add_class("pane")
+                yield self._output
         yield Input(placeholder="kind:tool actor:coder step:3 or any words", id="search")
 
     def on_mount(self) -> None:
         """The timeline has the focus."""
         self.crumbs = f"› runs › {self.conversation_id[:8]}"
         super().on_mount()
-        self.query_one(Timeline).focus()
-        for pane, title in (("state", "run"), ("actors", "actors"), ("streams", "output")):
-            self.query_one(f"#{pane}").border_title = title
-        self.query_one(Inspector).border_title = "inspector"
+        self._timeline.focus()
+        self._about.border_title = "run"
+        self._actors.border_title = "actors"
+        self._inspector.border_title = "inspector"
+        self._output.border_title = "output"
         self._titles()
 
     def opened(self) -> None:
         """Show the log, and keep it up."""
-        self.query_one(Inspector).client = self.desk.client
+        self._inspector.client = self.desk.client
         self._open()
 
     @work(exclusive=True, group="open")
@@ -120,12 +127,12 @@ class RunScreen(Acting, PlainScreen):
             state = await self.desk.client.state(self.conversation_id)
         except (Refused, LogError, Unreachable) as error:
             self._failed(error)
-            self.query_one(Timeline).empty_text = "it can't be shown"
+            self._timeline.empty_text = "it can't be shown"
             return
         client = self.desk.client
         self.view = LogView(client, self.conversation_id, state.seq, self._arrived, self._failed)
         self._take_state(state)
-        self.query_one(Timeline).show(self.view)
+        self._timeline.show(self.view)
         self._follow()
         self._keep_state()
         self.set_interval(_SECONDS, self._titles)
@@ -174,30 +181,30 @@ class RunScreen(Acting, PlainScreen):
         for chat in self.query(Transcript):
             chat.take_state(state, True)
         title = f" {one_line(state.title)}" if state.title else ""
-        self.query_one(TopBar).crumbs = f"› runs › {self.conversation_id[:8]}{title}"
-        self.query_one(TopBar).waiting = len(state.questions)
+        for bar in self.query(TopBar):
+            bar.crumbs = f"› runs › {self.conversation_id[:8]}{title}"
+            bar.waiting = len(state.questions)
         self._draw_state()
 
     def _draw_state(self) -> None:
         assert self.view is not None
         state, streams = self.state, self.view.streams
-        self.query_one("#state", Lines).show(state_lines(state, True), stay=True)
-        self.query_one(ActorsPane).show(state, streams)
+        self._about.show(state_lines(state, True), stay=True)
+        self._actors.show(state, streams)
         word, style = state_word(state, True)
         parts = [word, one_line(state.run.agent)]
         parts += [step_text(step) for step in open_steps(state)[:1]]
         if state.questions:
             parts.append(count(len(state.questions), "question"))
-        self.query_one("#status", Lines).show([Line("  ".join(parts), style)])
-        output = self.query_one("#streams", Lines)
-        if output.display:
+        self._status.show([Line("  ".join(parts), style)])
+        if self._output.display:
             lines = []
             for key, stream in streams.items():
                 lines.append(Line(f"{one_line(stream.actor)} {key}", "strong"))
                 for text in stream.channels.values():
                     lines += [Line(line.expandtabs(4)) for line in printable(text).split("\n")]
-            output.show(lines or [Line("nothing is being put out", "dim")], stay=True)
-            output.scroll_end(animate=False)
+            self._output.show(lines or [Line("nothing is being put out", "dim")], stay=True)
+            self._output.scroll_end(animate=False)
 
     def _arrived(self, first: int, last: int) -> None:
         for rows in self.query(RowList):
@@ -211,7 +218,7 @@ class RunScreen(Acting, PlainScreen):
         if str(error) not in self._told:
             self._told.add(str(error))
             self.ui.tell(error)
-        self.query_one(Timeline).renew()
+        self._timeline.renew()
 
     def _titles(self) -> None:
         """Say what is shown, how much there is of it, and what isn't."""
@@ -280,10 +287,9 @@ class RunScreen(Acting, PlainScreen):
                 self._show(record)
 
     def _show(self, record: Record) -> None:
-        inspector = self.query_one(Inspector)
-        inspector.inspect(record)
         self._inspected = record.seq
-        inspector.border_subtitle = f"#{record.seq}"
+        self._inspector.inspect(record)
+        self._inspector.border_subtitle = f"#{record.seq}"
 
     @on(Inspector.Jumped)
     def _jump(self, event: Inspector.Jumped) -> None:
@@ -298,17 +304,14 @@ class RunScreen(Acting, PlainScreen):
         rows = self.rows
         if rows is None or (not isinstance(rows, Timeline) and not rows.go_to_seq(seq)):
             self._look_at("timeline")
-        timeline = self.query_one(Timeline)
         if self._view_name == "timeline":
-            if self._filter and not self._lets_through(seq):
+            self._timeline.go_to_seq(seq)
+            if self._timeline.seq != seq:
+                # The filter doesn't let it through.
                 self.set_filter("")
-            timeline.go_to_seq(seq)
+                self._timeline.go_to_seq(seq)
+                self._jumped = seq
         self._inspect()
-
-    def _lets_through(self, seq: int) -> bool:
-        timeline = self.query_one(Timeline)
-        timeline.go_to_seq(seq)
-        return timeline.seq == seq
 
     @on(RowList.Opened)
     @on(Messages.Opened)
@@ -365,8 +368,8 @@ class RunScreen(Acting, PlainScreen):
             if isinstance(rows, Timeline | StepsList | Waterfall):
                 rows.set_filter(self._filter)
         picked = [word[6:] for word in self._filter.split() if word.startswith("actor:")]
-        self.query_one(ActorsPane).picked = picked[0] if len(picked) == 1 else ""
-        self.query_one(ActorsPane).renew()
+        self._actors.picked = picked[0] if len(picked) == 1 else ""
+        self._actors.renew()
         self.query_one("#search", Input).value = self._filter
         self.query_one("#search").set_class(bool(self._filter), "-open")
         self._titles()
@@ -375,7 +378,7 @@ class RunScreen(Acting, PlainScreen):
     def _pick(self, event: ActorsPane.Picked) -> None:
         """Show only what an actor did, or all again."""
         words = [word for word in self._filter.split() if not word.startswith("actor:")]
-        if self.query_one(ActorsPane).picked != event.actor:
+        if self._actors.picked != event.actor:
             words.insert(0, f"actor:{event.actor}")
         if self._view_name == "chat":
             self._look_at("timeline")
@@ -423,13 +426,12 @@ class RunScreen(Acting, PlainScreen):
             messages.action_last()
 
     def action_inspect(self) -> None:
-        inspector = self.query_one(Inspector)
-        if inspector.has_focus:
+        if self._inspector.has_focus:
             self._inspecting(False)
             self._focus_main()
         else:
             self._inspecting(True)
-            inspector.focus()
+            self._inspector.focus()
 
     async def action_leave(self) -> None:
         focused = self.focused
