@@ -69,7 +69,7 @@ async def test_what_was_said_is_shown_and_what_is_private_is_not(tmp_path: Path)
         assert messages.seq == bubbles[-1].said.seq
         await pilot.press("k")
         await until(pilot, lambda: messages.seq == bubbles[-2].said.seq)
-        await until(pilot, lambda: screen._inspected == bubbles[-2].said.seq)
+        await until(pilot, lambda: screen.inspected == bubbles[-2].said.seq)
 
 
 async def test_only_what_is_in_sight_is_set(tmp_path: Path) -> None:
