@@ -13,7 +13,7 @@ from textual.widget import Widget
 from axtui.actors import Actors
 from axtui.client import LogError, Refused, Unreachable
 from axtui.screens.base import PlainScreen
-from axtui.ui.inspecting import Line
+from axtui.ui.line import Line
 from axtui.widgets.actors_table import ActorsTable, AgentsTable, actor_lines, agent_lines
 from axtui.widgets.bars import TopBar
 from axtui.widgets.lines import Lines

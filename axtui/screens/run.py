@@ -4,16 +4,13 @@ full, and who does what."""
 from __future__ import annotations
 
 import asyncio
-from typing import TypeAlias, cast
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Container, Horizontal, Vertical
-from textual.content import Content
+from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
 from axtui.client import LogError, Refused, RunOptions, Unreachable
-from axtui.model.events import Record
 from axtui.model.fold import is_open
 from axtui.model.words import count, one_line, printable
 from axtui.screens.acting import Acting
@@ -28,23 +25,17 @@ from axtui.widgets.inspector import Inspector
 from axtui.widgets.lines import Lines
 from axtui.widgets.preview import open_steps, state_lines, state_word, step_text
 from axtui.widgets.row_list import RowList
-from axtui.widgets.steps_list import StepsList
-from axtui.widgets.timeline import Timeline
 from axtui.widgets.transcript import Messages, Transcript
-from axtui.widgets.waterfall import Waterfall
+from axtui.widgets.views import VIEWS, Views
 
 # How often the state is looked at while events come in, and what is said of it drawn.
 _SECONDS = 0.25
 # How often another process that drives the run is looked for, in such looks.
 _JOINS = 8
-_VIEWS = ("timeline", "steps", "chat", "waterfall")
-
-Rows: TypeAlias = "Timeline | StepsList | Waterfall"
 
 
 class RunScreen(Acting, PlainScreen):
-    """Follows the run for as long as it is open. Its views but the first are made when they are
-    first looked at."""
+    """Follows the run for as long as it is open."""
 
     BINDINGS = bindings("run")
 
@@ -53,11 +44,17 @@ class RunScreen(Acting, PlainScreen):
         self._conversation_id = conversation_id
         self.view: LogView | None = None
         self.state = st.State()
-        self._view_name = _VIEWS[0]
-        self._filter = ""
-        self._jumped = self._inspected = 0
+        # The event that was jumped to, as long as the cursor is there, and the one that is shown.
+        self._jumped = self.inspected = 0
         self._joined = False
         self._told: set[str] = set()
+        self._status = Lines(id="status")
+        self._about = Lines(id="state", classes="pane")
+        self._actors = ActorsPane(id="actors")
+        self._views = Views(id="main", classes="pane")
+        self._inspector = Inspector(id="inspector")
+        self._output = Lines(id="streams", classes="pane")
+        self._search = Input(placeholder="kind:tool actor:coder step:3 or any words", id="search")
 
     @property
     def conversation_id(self) -> str:
@@ -72,65 +69,51 @@ class RunScreen(Acting, PlainScreen):
     @property
     def fork_seq(self) -> int | None:
         """The event under the cursor, unless the newest is followed."""
-        rows = self.rows
+        rows = self._views.rows
         return None if rows is None or rows.follow else rows.seq or None
-
-    @property
-    def rows(self) -> Rows | None:
-        """The list that is shown; None in the chat."""
-        return (
-            None
-            if self._view_name == "chat"
-            else cast("Rows", self.query_one(f"#{self._view_name}"))
-        )
-
-    @property
-    def shown(self) -> Rows | Messages | None:
-        """What is shown of the conversation; None for a moment, before there is a chat."""
-        return self.rows or next(iter(self.query(Messages)), None)
 
     def panes(self) -> ComposeResult:
         """What it is at, its events, and one of them."""
-        yield Lines(id="status")
+        yield self._status
         with Horizontal(id="body"):
             with Vertical(id="side"):
-                yield Lines(id="state", classes="pane")
-                yield ActorsPane(id="actors").add_class("pane")
-            with Container(id="main", classes="pane"):
-                yield Timeline(id="timeline")
+                yield self._about
+                yield self._actors.add_class("pane")
+            yield self._views
             with Vertical(id="right"):
-                yield Inspector(id="inspector").add_class("pane")
-                yield Lines(id="streams", classes="pane")
-        yield Input(placeholder="kind:tool actor:coder step:3 or any words", id="search")
+                yield self._inspector.add_class("pane")
+                yield self._output
+        yield self._search
 
     def on_mount(self) -> None:
         """The timeline has the focus."""
         self.crumbs = f"› runs › {self.conversation_id[:8]}"
         super().on_mount()
-        self.query_one(Timeline).focus()
-        for pane, title in (("state", "run"), ("actors", "actors"), ("streams", "output")):
-            self.query_one(f"#{pane}").border_title = title
-        self.query_one(Inspector).border_title = "inspector"
+        self._views.timeline.focus()
+        self._about.border_title = "run"
+        self._actors.border_title = "actors"
+        self._inspector.border_title = "inspector"
+        self._output.border_title = "output"
         self._titles()
 
     def opened(self) -> None:
         """Show the log, and keep it up."""
-        self.query_one(Inspector).client = self.desk.client
+        self._inspector.client = self.desk.client
         self._open()
 
     @work(exclusive=True, group="open")
     async def _open(self) -> None:
+        client = self.desk.client
         try:
-            self._joined = bool(self.desk.server) or await self.desk.client.join(start=False)
-            state = await self.desk.client.state(self.conversation_id)
+            self._joined = bool(self.desk.server) or await client.join(start=False)
+            state = await client.state(self.conversation_id)
         except (Refused, LogError, Unreachable) as error:
             self._failed(error)
-            self.query_one(Timeline).empty_text = "it can't be shown"
+            self._views.timeline.empty_text = "it can't be shown"
             return
-        client = self.desk.client
         self.view = LogView(client, self.conversation_id, state.seq, self._arrived, self._failed)
         self._take_state(state)
-        self.query_one(Timeline).show(self.view)
+        self._views.show(self.view)
         self._follow()
         self._keep_state()
         self.set_interval(_SECONDS, self._titles)
@@ -165,48 +148,46 @@ class RunScreen(Acting, PlainScreen):
 
     def _join(self, joined: bool) -> None:
         """Follow by way of who drives the run, who also tells what steps put out."""
-        if joined and not self._joined:
+        if joined and not self._joined and self.view is not None:
             self._joined = True
             self._follow()
+
+    def refresh_soon(self) -> None:
+        """Whoever was asked to do something drives the run from now on."""
+        self._join(True)
 
     def _take_state(self, state: st.State) -> None:
         assert self.view is not None
         self.state = state
         self.view.streams.keep(state.open_steps)
-        for rows in self.query(RowList):
-            if isinstance(rows, Timeline | StepsList | Waterfall):
-                rows.state = state
-        for chat in self.query(Transcript):
-            chat.take_state(state, True)
+        self._views.take_state(state)
         title = f" {one_line(state.title)}" if state.title else ""
-        self.query_one(TopBar).crumbs = f"› runs › {self.conversation_id[:8]}{title}"
+        for bar in self.query(TopBar):
+            bar.crumbs = f"› runs › {self.conversation_id[:8]}{title}"
         self._draw_state()
 
     def _draw_state(self) -> None:
         assert self.view is not None
         state, streams = self.state, self.view.streams
-        self.query_one("#state", Lines).show(state_lines(state, True), stay=True)
-        self.query_one(ActorsPane).show(state, streams)
+        self._about.show(state_lines(state, True), stay=True)
+        self._actors.show(state, streams)
         word, style = state_word(state, True)
         parts = [word, one_line(state.run.agent)]
         parts += [step_text(step) for step in open_steps(state)[:1]]
         if state.questions:
             parts.append(count(len(state.questions), "question"))
-        self.query_one("#status", Lines).show([Line("  ".join(parts), style)])
-        output = self.query_one("#streams", Lines)
-        if output.display:
+        self._status.show([Line("  ".join(parts), style)])
+        if self._output.display:
             lines = []
             for key, stream in streams.items():
-                lines.append(Line(f"{one_line(stream.actor)} {key}", "strong"))
+                lines.append(Line(f"{one_line(stream.actor)} {one_line(key)}", "strong"))
                 for text in stream.channels.values():
                     lines += [Line(line.expandtabs(4)) for line in printable(text).split("\n")]
-            output.show(lines or [Line("nothing is being put out", "dim")], stay=True)
-            output.scroll_end(animate=False)
+            self._output.show(lines or [Line("nothing is being put out", "dim")], stay=True)
+            self._output.scroll_end(animate=False)
 
     def _arrived(self, first: int, last: int) -> None:
-        for rows in self.query(RowList):
-            if isinstance(rows, Timeline | StepsList | Waterfall):
-                rows.arrived(first, last)
+        self._views.arrived(first, last)
         if first <= self._wanted <= last:
             self._inspect()
 
@@ -215,83 +196,60 @@ class RunScreen(Acting, PlainScreen):
         if str(error) not in self._told:
             self._told.add(str(error))
             self.ui.tell(error)
-        self.query_one(Timeline).renew()
+        self._views.renew()
 
     def _titles(self) -> None:
         """Say what is shown, how much there is of it, and what isn't."""
-        bar, main = self.query_one(TopBar), self.query_one("#main")
-        room = main.size.width - 4
-        named = [f"F{number} {view}" for number, view in enumerate(_VIEWS, 2)]
-        current = named[_VIEWS.index(self._view_name)]
-        if sum(map(len, named)) + 3 * len(named) < room:
-            styles = ["bold" if name == current else "dim" for name in named]
-            parts = [(f"{name}   ", style) for name, style in zip(named, styles, strict=True)]
-            title = Content.assemble(*parts)
-        else:
-            title = Content.styled(current, "bold")
-        main.border_title = title
-        if self.view is None:
+        self._views.border_title = self._views.title()
+        self._views.border_subtitle = self._views.subtitle()
+        shown = self._views.shown
+        if self.view is None or shown is None:
             return
-        bar.connection = self.desk.connection(0) if self.desk.server else "local"
-        rows, shown = self.rows, self.shown
-        if shown is None:
-            return
-        bar.mode = "LIVE" if shown.follow else "FOLLOW OFF"
-        parts_below = [count(self.view.head, "event")]
-        if self._filter:
-            parts_below.insert(0, f"/{one_line(self._filter)}")
-        if rows is not None:
-            parts_below += _below(rows, bool(self._filter))
-        main.border_subtitle = Content(" · ".join(parts_below))
+        for bar in self.query(TopBar):
+            bar.connection = self.desk.connection(0) if self.desk.server else "local"
+            bar.mode = "LIVE" if shown.follow else "FOLLOW OFF"
         if shown.problem is not None:
             self._failed(shown.problem)
-        if self._wanted != self._inspected:
+        if self._wanted != self.inspected:
             self._inspect()
+
+    async def on_unmount(self) -> None:
+        """Fetch no more."""
+        if self.view is not None:
+            await self.view.close()
 
     # What is in the inspector
 
     @property
     def _wanted(self) -> int:
         """The seq of the event to be inspected."""
-        if self._jumped:
-            return self._jumped
-        return self.shown.seq if self.shown else 0
+        shown = self._views.shown
+        return self._jumped or (shown.seq if shown else 0)
 
     @on(RowList.Moved)
     @on(Messages.Moved)
     def _moved(self, event: RowList.Moved | Messages.Moved) -> None:
-        if isinstance(event, RowList.Moved) and event.rows is not self.rows:
+        if isinstance(event, RowList.Moved) and event.rows is not self._views.rows:
             return
         if isinstance(event, RowList.Moved) and event.rows.follow:
             # The newest is shown a few times a second, however fast it comes.
             return
-        if not (self._jumped and self._is_beside(self._jumped)):
+        if not self._views.is_at(self._jumped):
             self._jumped = 0
         self._inspect()
 
-    def _is_beside(self, seq: int) -> bool:
-        """Whether the cursor is where a jump to an event has put it."""
-        rows = self.rows
-        if rows is None or isinstance(rows, Timeline):
-            return rows is not None and rows.seq == seq
-        pair = rows.pair
-        return pair is not None and pair.seq <= seq <= max(pair.end, pair.seq)
-
     def _inspect(self) -> None:
         if self.view is not None and self._wanted:
-            record = self.view.record(self._wanted, single=self._view_name != "timeline")
+            record = self.view.record(self._wanted, single=self._views.current != "timeline")
             if record is not None:
-                self._show(record)
-
-    def _show(self, record: Record) -> None:
-        inspector = self.query_one(Inspector)
-        inspector.inspect(record)
-        self._inspected = record.seq
-        inspector.border_subtitle = f"#{record.seq}"
+                self.inspected = record.seq
+                self._inspector.inspect(record)
+                self._inspector.border_subtitle = f"#{record.seq}"
 
     @on(Inspector.Jumped)
     def _jump(self, event: Inspector.Jumped) -> None:
         self.go_to_seq(event.seq)
+        self._inspector.focus()
 
     def go_to_seq(self, seq: int) -> None:
         """Show an event, in the view that is shown if it is in there."""
@@ -299,113 +257,67 @@ class RunScreen(Acting, PlainScreen):
             self.notify(f"there is no event {seq}", severity="warning")
             return
         self._jumped = seq
-        rows = self.rows
-        if rows is None or (not isinstance(rows, Timeline) and not rows.go_to_seq(seq)):
-            self._look_at("timeline")
-        timeline = self.query_one(Timeline)
-        if self._view_name == "timeline":
-            if self._filter and not self._lets_through(seq):
-                self.set_filter("")
-            timeline.go_to_seq(seq)
+        self._views.go_to_seq(seq)
+        self._show_filter()
         self._inspect()
-
-    def _lets_through(self, seq: int) -> bool:
-        timeline = self.query_one(Timeline)
-        timeline.go_to_seq(seq)
-        return timeline.seq == seq
 
     @on(RowList.Opened)
     @on(Messages.Opened)
     def _opened(self, event: RowList.Opened | Messages.Opened) -> None:
-        if isinstance(event, Messages.Opened) or event.rows is self.rows:
+        if isinstance(event, Messages.Opened) or event.rows is self._views.rows:
             self.action_inspect()
 
-    async def on_unmount(self) -> None:
-        """Fetch no more."""
-        if self.view is not None:
-            await self.view.close()
-
-    # Views
+    # What is shown
 
     def _look_at(self, name: str) -> None:
-        main = self.query_one("#main")
-        if not main.query(f"#{name}"):
-            makers = {"steps": StepsList, "waterfall": Waterfall, "chat": Transcript}
-            made = makers[name](id=name)
-            main.mount(made)
-            made.call_after_refresh(self._begin, made)
-        self._view_name = name
-        for child in main.children:
-            child.display = child.id == name
-        self._inspecting(False)
         self._jumped = 0
-        self._focus_main()
+        self.remove_class("-inspecting")
+        self._views.look_at(name)
         self._titles()
-
-    def _begin(self, made: StepsList | Waterfall | Transcript) -> None:
-        if self.view is None:
-            return
-        if isinstance(made, Transcript):
-            made.take_state(self.state, True)
-        else:
-            made.state = self.state
-            made.set_filter(self._filter)
-        made.show(self.view)
-        self._focus_main()
-
-    def _focus_main(self) -> None:
-        for shown in self.query(f"#{self._view_name}"):
-            chat = shown.query(Messages)
-            (chat.first() if chat else shown).focus()
-
-    def _inspecting(self, wanted: bool) -> None:
-        self.set_class(wanted, "-inspecting")
 
     def set_filter(self, text: str) -> None:
         """Show only what a filter lets through."""
-        self._filter = text.strip()
         self._jumped = 0
-        for rows in self.query(RowList):
-            if isinstance(rows, Timeline | StepsList | Waterfall):
-                rows.set_filter(self._filter)
-        picked = [word[6:] for word in self._filter.split() if word.startswith("actor:")]
-        self.query_one(ActorsPane).picked = picked[0] if len(picked) == 1 else ""
-        self.query_one(ActorsPane).renew()
-        self.query_one("#search", Input).value = self._filter
-        self.query_one("#search").set_class(bool(self._filter), "-open")
+        if text and self._views.current == "chat":
+            self._look_at("timeline")
+        self._views.set_filter(text)
+        self._show_filter()
+
+    def _show_filter(self) -> None:
+        text = self._views.filter_text
+        picked = [word[6:] for word in text.split() if word.startswith("actor:")]
+        self._actors.picked = picked[0] if len(picked) == 1 else ""
+        self._actors.renew()
+        self._search.value = text
+        self._search.set_class(bool(text), "-open")
         self._titles()
 
     @on(ActorsPane.Picked)
     def _pick(self, event: ActorsPane.Picked) -> None:
         """Show only what an actor did, or all again."""
-        words = [word for word in self._filter.split() if not word.startswith("actor:")]
-        if self.query_one(ActorsPane).picked != event.actor:
+        words = [word for word in self._views.filter_text.split() if word[:6] != "actor:"]
+        if self._actors.picked != event.actor:
             words.insert(0, f"actor:{event.actor}")
-        if self._view_name == "chat":
-            self._look_at("timeline")
         self.set_filter(" ".join(words))
 
     @on(Transcript.Told)
     def _go_on(self, event: Transcript.Told) -> None:
-        self._start(event.text)
+        self._start(event.text, event.line)
 
     @work
-    async def _start(self, text: str) -> None:
+    async def _start(self, text: str, line: Input) -> None:
         agent = self.state.run.agent
-        started = await self._do(
-            "start", self.conversation_id, text, agent, RunOptions(), done="the run goes on"
-        )
-        if started is None:
-            self.query_one("#say", Input).value = text
-
-    def refresh_soon(self) -> None:
-        """Whoever was asked to do something drives the run from now on."""
-        self._join(True)
+        done = "the conversation goes on"
+        if (
+            await self._do("start", self.conversation_id, text, agent, RunOptions(), done=done)
+            is None
+        ):
+            line.value = text
 
     # What keys do
 
     def action_view(self) -> None:
-        self._look_at(_VIEWS[(_VIEWS.index(self._view_name) + 1) % len(_VIEWS)])
+        self._look_at(VIEWS[(VIEWS.index(self._views.current) + 1) % len(VIEWS)])
 
     def action_timeline(self) -> None:
         self._look_at("timeline")
@@ -420,58 +332,39 @@ class RunScreen(Acting, PlainScreen):
         self._look_at("waterfall")
 
     def action_follow(self) -> None:
-        rows = self.rows
-        if rows is not None:
-            rows.follow = not rows.follow
-        elif (messages := self.shown) is not None:
-            messages.action_last()
+        shown = self._views.shown
+        if isinstance(shown, Messages):
+            shown.action_last()
+        elif shown is not None:
+            shown.follow = not shown.follow
 
     def action_inspect(self) -> None:
-        inspector = self.query_one(Inspector)
-        if inspector.has_focus:
-            self._inspecting(False)
-            self._focus_main()
+        if self._inspector.has_focus:
+            self.remove_class("-inspecting")
+            self._views.focus_shown()
         else:
-            self._inspecting(True)
-            inspector.focus()
+            self.add_class("-inspecting")
+            self._inspector.focus()
 
     async def step_back(self) -> bool:
         """Out of the inspector, the line, the filter; whether there was anything to get out of."""
         if await super().step_back():
             return True
-        focused = self.focused
-        if self.has_class("-inspecting") or isinstance(focused, Inspector | Input):
-            self._inspecting(False)
-            self._focus_main()
-        elif self._filter:
+        if self.has_class("-inspecting") or isinstance(self.focused, Inspector | Input):
+            self.remove_class("-inspecting")
+            self._show_filter()
+            self._views.focus_shown()
+        elif self._views.filter_text:
             self.set_filter("")
         else:
             return False
         return True
 
     def action_filter(self) -> None:
-        if self._view_name == "chat":
-            self._look_at("timeline")
-        search = self.query_one("#search", Input)
-        search.add_class("-open")
-        search.focus()
+        self._search.add_class("-open")
+        self._search.focus()
 
     @on(Input.Submitted, "#search")
     def _filtered(self, event: Input.Submitted) -> None:
         self.set_filter(event.value)
-        self._focus_main()
-
-
-def _below(rows: Rows, filtered: bool) -> list[str]:
-    """How much isn't shown, and what there is to see of it."""
-    parts = []
-    if isinstance(rows, Waterfall):
-        parts.append(rows.scale())
-    if filtered:
-        parts.append(f"{rows.count:,} fit")
-    if rows.left_to_scan and (filtered or not isinstance(rows, Timeline)):
-        parts.append(f"{rows.left_to_scan:,} older not looked at")
-    new = rows.count - 1 - rows.cursor
-    if not rows.follow and new > 0:
-        parts.append(f"+{new:,} below, F follows")
-    return parts
+        self._views.focus_shown()

@@ -9,7 +9,8 @@ from axtui.client import AgentInfo
 from axtui.model.actors import ActorState
 from axtui.model.words import ago, count, one_line, printable
 from axtui.ui.glyphs import glyph
-from axtui.ui.inspecting import Line, text_lines
+from axtui.ui.inspecting import text_lines
+from axtui.ui.line import Line
 from axtui.widgets.row_list import Cells, RowList
 from axtui.widgets.text import fit
 

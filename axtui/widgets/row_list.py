@@ -72,6 +72,8 @@ class RowList(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._strips: dict[int, Strip] = {}
+        # What these were made for.
+        self._width = 0
         self._styles: dict[tuple[str, str], Style] = {}
 
     def cells(self, index: int, width: int) -> Cells | None:
@@ -167,7 +169,10 @@ class RowList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """A row of the screen."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
+        if width != self._width:
+            self._width = width
+            self._strips.clear()
         index = self.scroll_offset.y + y
         if index >= self.count:
             if y == 0 and not self.count and self.empty_text:

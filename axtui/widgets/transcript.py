@@ -283,9 +283,9 @@ class Transcript(Vertical):
     class Told(Message):
         """What the conversation is to go on with."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, text: str, line: Input) -> None:
             super().__init__()
-            self.text = text
+            self.text, self.line = text, line
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -303,18 +303,15 @@ class Transcript(Vertical):
         self.query_one(Messages).show(view)
         self.set_interval(_SECONDS, self._stream)
 
-    def take_state(self, state: st.State, may_write: bool) -> None:
+    def take_state(self, state: st.State) -> None:
         """Whether the conversation can be gone on with, and why not."""
         self.query_one(Messages).state = state
         line = self.query_one("#say", Input)
-        if not may_write:
-            reason = "you may only look"
-        elif is_open(state):
+        reason = ""
+        if is_open(state):
             reason = f"the run is {status(state)}; go on with it once it has ended"
         elif not state.run.agent:
             reason = "there is no agent to tell"
-        else:
-            reason = ""
         line.disabled = bool(reason)
         agent = one_line(state.run.agent)
         line.placeholder = reason or f"go on with {agent}; Enter sends, Esc leaves"
@@ -334,5 +331,5 @@ class Transcript(Vertical):
     def _say(self, event: Input.Submitted) -> None:
         event.stop()
         if event.value.strip():
-            self.post_message(self.Told(event.value))
+            self.post_message(self.Told(event.value, event.input))
             event.input.clear()

@@ -77,6 +77,10 @@ class Waterfall(PairList):
         since = max(0, start - self.state.created_us)
         return f"{offset(since)} {glyph('to')} {offset(since + end - start)}"
 
+    def watch_count(self) -> None:
+        """More rows may be in sight."""
+        self.renew()
+
     def watch_scroll_y(self, before: float, now: float) -> None:
         """Other rows may have another scale."""
         super().watch_scroll_y(before, now)
