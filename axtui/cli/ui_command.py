@@ -67,7 +67,10 @@ async def run_alone(args: argparse.Namespace) -> int:
                 f"there is no theme {args.theme!r}{advice}",
                 f"the themes are: {', '.join(sorted(app.available_themes))}",
             )
-        error = await app.run_async()
+        try:
+            error = await app.run_async()
+        finally:
+            await app.desk.close()
     if error is not None:
         raise error
     return app.return_code or 0

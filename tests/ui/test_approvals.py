@@ -337,7 +337,8 @@ async def test_a_command_is_there_to_its_last_character(config: Config) -> None:
             end = next(n for n, line in enumerate(lines) if line.startswith("asked because"))
             shown = "".join(lines[begin : end - 1])
             if command is long:
-                assert shown == f"$ {long}"
+                # Lines are broken where words end, if there are any.
+                assert shown.replace(" ", "") == f"$ {long}".replace(" ", "")
             else:
                 assert lines[begin].startswith("$ echo 0 <U+001B>[2J<U+202E><U+200B><U+0007>")
                 assert all(f"> echo {n} <U+001B>[2J" in shown for n in range(1, 500))
@@ -355,7 +356,7 @@ async def test_a_diff_is_shown_whole(config: Config) -> None:
         assert card.asked.question.diff.HasField("blob")
         await until(ui.pilot, lambda: card.complete)
         lines = read(card.query_one(About))
-        shown = "".join(lines)
+        shown = "".join(map(str.lstrip, lines))
         assert all(f"+line-{n}-{'z' * 200}" in shown for n in range(390))
         await ui.armed()
         await ui.pilot.press("n")

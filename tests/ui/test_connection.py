@@ -75,7 +75,7 @@ async def test_nothing_is_missing_or_doubled_when_a_server_is_back(
             log += [(record.seq, record.kind) for record in page]
         assert [seq for seq, _ in log] == list(range(1, head + 1))
         assert await shown(pilot, view) == log
-        await client.close()
+    await client.close()
 
 
 async def test_what_one_terminal_does_another_shows(served: Serve) -> None:

@@ -59,7 +59,7 @@ async def test_the_cursor_goes_over_actions_alone(tmp_path: Path) -> None:
             await press(pilot, "down")
         assert len(set(seen)) == len(ACTIONS)
         assert rows.rows[-1].action == rows.action
-        await press(pilot, *["pageup"] * 20)
+        await press(pilot, *["pageup"] * 60)
         assert rows.action
         assert rows.action.id == seen[0]
 

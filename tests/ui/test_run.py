@@ -190,7 +190,7 @@ async def test_nothing_that_a_terminal_obeys_is_drawn(tmp_path: Path) -> None:
     app = app_on(tmp_path)
     async with app.run_test(size=(160, 45)) as pilot:
         screen = await open_run(app, pilot)
-        for view in "1234":
+        for view in ("f2", "f3", "f4", "f5"):
             await pilot.press(view)
             await pilot.pause(0.3)
             await pilot.press("up")
