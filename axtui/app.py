@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +14,7 @@ from textual.actions import SkipAction
 from textual.app import App
 from textual.binding import ActiveBinding, Binding
 from textual.filter import LineFilter
+from textual.reactive import var
 from textual.widget import Widget
 
 from axtui.model.words import printable
@@ -21,8 +23,10 @@ from axtui.ui.actions import BY_ID, GENERIC
 from axtui.ui.desk import Desk
 from axtui.ui.glyphs import use_ascii
 from axtui.ui.keymaps import keymap, shown
+from axtui.ui.questions import Asked, OpenQuestions
 from axtui.ui.themes import folders
 from axtui.widgets.ascii import Ascii
+from axtui.widgets.attention import Attention
 from axtui.widgets.bindings import bindings, offered
 from axtui.widgets.theming import own_themes, state_colors
 
@@ -32,9 +36,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _QUIT_SECONDS = 2.0
+_REPEAT_SECONDS = 10.0
 _WATCH_MS = 2000
 _TITLE_CHARS = 80
+_KEEP_TITLE, _OLD_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 _DEFAULT_THEME = "axtui-dark"
+_QUESTIONS_SECONDS = 0.5
 
 
 class AxtuiApp(App[Exception | None], inherit_bindings=False):
@@ -55,6 +62,8 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
     ]
     CSS_PATH = "axtui.tcss"
     PAUSE_GC_ON_SCROLL = True
+    # What is open, for all screens: the oldest first.
+    questions: var[tuple[Asked, ...]] = var(())
 
     def __init__(
         self,
@@ -69,6 +78,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         self.desk = Desk(connect, server)
         self.keymap = keymap()
         self._load = load
+        self._config_file: Path | None = None
         self._settings_file = kept.settings_file()
         self.settings, problem = kept.load(self._settings_file)
         self.own_themes, problems = own_themes()
@@ -80,8 +90,10 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         self._ascii_wanted = ascii
         use_ascii(ascii)
         self.is_open = False
+        self._refused: dict[str, float] = {}
         self._left_at = 0.0
         self._address = self._last_address = ""
+        self._attention = Attention(self)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colors of states and kinds for themes that don't say."""
@@ -97,6 +109,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Draw first, connect then."""
+        self._write(_KEEP_TITLE)
         wanted = self._theme or self.settings.theme
         self.theme = wanted if wanted in self.available_themes else _DEFAULT_THEME
         from axtui.screens.runs import RunsScreen
@@ -123,8 +136,35 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             opened = getattr(screen, "opened", None)
             if opened is not None:
                 opened()
-        self.is_open = True
+        self._questions = OpenQuestions(self.desk.client)
+        self.read_questions()
         self._watch_files()
+        self.is_open = True
+
+    @work(exclusive=True, group="questions")
+    async def read_questions(self) -> None:
+        """Look for questions now, and from now on."""
+        from axtui.client import LogError, Refused, Unreachable
+
+        while True:
+            try:
+                self.questions = await self._questions.read()
+            except (LogError, Refused, Unreachable):
+                # The screens say what there is to be said of a log that can't be read.
+                pass
+            else:
+                self._attention.tell(self.questions)
+            await asyncio.sleep(_QUESTIONS_SECONDS)
+
+    def watch_app_focus(self, focus: bool) -> None:
+        """Who looks needn't be called."""
+        if focus:
+            self._attention.release()
+
+    def on_unmount(self) -> None:
+        """Leave the terminal as it was."""
+        self._attention.release()
+        self._write(_OLD_TITLE)
 
     async def attempt(self, doing: Awaitable[T]) -> T | None:
         """Do what may be refused; tell why if it is, and give back None."""
@@ -133,8 +173,11 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         try:
             return await doing
         except (Refused, LogError, Unreachable) as error:
-            hint = f"\n{error.hint}" if error.hint else ""
-            self.notify(f"{error}{hint}", severity="error", markup=False)
+            text = "\n".join(filter(None, (str(error), error.hint)))
+            # What is tried again and again is told once in a while.
+            if time.monotonic() > self._refused.get(text, 0.0):
+                self._refused = {text: time.monotonic() + _REPEAT_SECONDS}
+                self.notify(text, severity="error", markup=False)
             return None
 
     async def latest_runs(self, limit: int) -> list[Listed]:
@@ -178,9 +221,9 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         from watchfiles import awatch
 
         while True:
-            config = getattr(self, "_config_file", None)
-            watched = [path for path in folders() if path.is_dir()]
-            watched += [config.parent] if config else []
+            config, themes = self._config_file, _existing(folders())
+            # Files are watched by their folder, since editors put another in their place.
+            watched = [*themes, *([config.parent] if config else [])]
             async for changes in awatch(
                 *watched, recursive=False, rust_timeout=_WATCH_MS, yield_on_timeout=True
             ):
@@ -189,7 +232,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
                     self._reload_config()
                 if any(path.suffix == ".toml" for path in changed):
                     self._reload_themes()
-                if [path for path in folders() if path.is_dir()] != watched[: len(folders())]:
+                if _existing(folders()) != themes:
                     break
 
     def _reload_config(self) -> None:
@@ -219,7 +262,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     def arrived(self, address: str) -> None:
         """A screen is on top now."""
-        self._entitle(address)
+        self._write(f"\x1b]2;axtui {printable(address)[:_TITLE_CHARS]}\a")
         if address and address != self._address:
             self._last_address, self._address = self._address, address
             word, _, run = address.partition(" ")
@@ -240,11 +283,10 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         else:
             self.call_next(self.run_action, word)
 
-    def _entitle(self, text: str) -> None:
-        """Name the terminal's window."""
+    def _write(self, sequence: str) -> None:
         # Textual has no other way to say what isn't drawn.
         if self._driver is not None and not self.is_headless:
-            self._driver.write(f"\x1b]2;axtui {printable(text)[:_TITLE_CHARS]}\a")
+            self._driver.write(sequence)
 
     async def do(self, active: ActiveBinding) -> None:
         """Do what a key would."""
@@ -330,6 +372,16 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         elif self.focused is not None:
             self.screen.maximize(self.focused, container=False)
 
+    def action_approvals(self) -> None:
+        from axtui.screens.approvals import ApprovalsScreen
+        from axtui.screens.run import RunScreen
+
+        if isinstance(self.screen, ApprovalsScreen):
+            self.screen.show_all()
+        else:
+            here = self.screen.conversation_id if isinstance(self.screen, RunScreen) else ""
+            self.push_screen(ApprovalsScreen(here))
+
     async def action_back(self) -> None:
         from axtui.screens.base import PlainScreen
 
@@ -361,3 +413,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             self._left_at = now
             again = shown(self.keymap["app.leave"])
             self.notify(f"{again} again to quit; runs go on without the UI", timeout=_QUIT_SECONDS)
+
+
+def _existing(paths: Sequence[Path]) -> list[Path]:
+    return [path for path in paths if path.is_dir()]

@@ -13,6 +13,7 @@ from axtui.agent import ActorError
 from axtui.host import Server
 from axtui.local import LocalClient
 from axtui.model.events import Record
+from axtui.model.search import FOUND, Hit
 from axtui.model.summary import Listed
 from axtui.model.tokens import Token
 from axtui.remote.credentials import ANONYMOUS, Credentials
@@ -113,7 +114,13 @@ class Client(Protocol):
     async def find(self, conversation_id: str) -> Listed | None: ...
     async def resolve(self, name: str) -> Listed: ...
     async def conversations(
-        self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
+        self,
+        *,
+        states: Sequence[str] = (),
+        agent: str = "",
+        since_us: int = 0,
+        deleted: bool = False,
+        limit: int = PAGE,
     ) -> list[Listed]: ...
     async def state(self, conversation_id: str, seq: int | None = None) -> st.State: ...
     async def read(
@@ -127,6 +134,14 @@ class Client(Protocol):
         step: str = "",
         newest_first: bool = False,
     ) -> list[Record]: ...
+    async def search(
+        self,
+        text: str,
+        *,
+        conversation_id: str = "",
+        limit: int = FOUND,
+        tell: Callable[[int], None] | None = None,
+    ) -> list[Hit]: ...
     async def blob(self, digest: bytes) -> bytes: ...
     def watch(self, conversation_id: str, after: int) -> AsyncIterator[list[Record | Delta]]: ...
     def export(self, conversation_id: str) -> AsyncIterator[str]: ...

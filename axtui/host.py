@@ -19,6 +19,9 @@ from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.runtime.registry import load_registry
 
+_INDEX_SECONDS = 10.0
+_INDEX_PAUSE_SECONDS = 0.5
+
 
 class Server(Protocol):
     """What others are served by."""
@@ -57,6 +60,7 @@ class Host:
         self._config = config
         self._listen = listen
         self._listening: asyncio.Future[Server] | None = None
+        self._indexing: asyncio.Task[None] | None = None
         self._door = Door(config.log_path, self._answer)
 
     @classmethod
@@ -70,6 +74,7 @@ class Host:
         # Without a door others are told that the log is held, and by whom: no reason to do nothing.
         with suppress(LogError):
             await host._door.open()
+        host._indexing = asyncio.create_task(host._index())
         return host
 
     def leave(self, conversation_id: str) -> None:
@@ -79,6 +84,8 @@ class Host:
 
     async def close(self, principal: str) -> None:
         """Pause what runs here, and let go of the lease."""
+        if self._indexing is not None:
+            self._indexing.cancel()
         self._door.close()
         if self._listening is not None:
             await (await self._listening).stop()
@@ -87,6 +94,17 @@ class Host:
         await self.controller.close(principal)
         if left:
             start_background(self._config)
+
+    async def _index(self) -> None:
+        """Keep what a search has to read short, a little at a time and with long pauses, so that
+        nobody who runs something waits for it."""
+        left = 0
+        while True:
+            await asyncio.sleep(_INDEX_PAUSE_SECONDS if left else _INDEX_SECONDS)
+            left = 0
+            # Whoever searches is told of what is wrong.
+            with suppress(LogError):
+                left = await self.log.index()
 
     async def _should_run(self, conversation_id: str) -> bool:
         try:

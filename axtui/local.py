@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from axtui.host import Host, Server
 from axtui.model.events import Record
+from axtui.model.search import FOUND, MAX_FOUND, Found, Hit, terms
 from axtui.model.summary import Listed
 from axtui.model.tokens import Token
 from axtui.remote.door import Holder, knock
@@ -185,12 +186,23 @@ class LocalClient:
         return fits[0]
 
     async def conversations(
-        self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
+        self,
+        *,
+        states: Sequence[str] = (),
+        agent: str = "",
+        since_us: int = 0,
+        deleted: bool = False,
+        limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first; none where there is no log yet."""
+        """Conversations, the latest changed first; none where there is no log yet. Those whose last
+        event is at `since_us` or later: asking again and again costs nearly nothing while nothing
+        happens. Those that are hidden only if wanted; their `deleted_us` tells.
+        """
         if self._is_empty():
             return []
-        return await self._read().conversations(states=states, agent=agent, limit=limit)
+        return await self._read().conversations(
+            states=states, agent=agent, since_us=since_us, deleted=deleted, limit=limit
+        )
 
     async def state(self, conversation_id: str, seq: int | None = None) -> st.State:
         """The state of a conversation, after event `seq` if given."""
@@ -217,6 +229,36 @@ class LocalClient:
             kinds=kinds,
             step=step,
             newest_first=newest_first,
+        )
+
+    async def search(
+        self,
+        text: str,
+        *,
+        conversation_id: str = "",
+        limit: int = FOUND,
+        tell: Callable[[int], None] | None = None,
+    ) -> list[Hit]:
+        """The newest events, at most 1,000, in which all words of `text` occur: "phrases" as they
+        are, and beginnings with a * behind. `tell` hears how many events have to be read first.
+        """
+        while (found := await self.search_on(text, conversation_id, limit)).left:
+            if tell is not None:
+                tell(found.left)
+        return found.hits
+
+    async def search_on(self, text: str, conversation_id: str, limit: int) -> Found:
+        """A part of that which takes but a moment."""
+        try:
+            wanted = terms(text)
+        except ValueError as error:
+            raise Refused(
+                "usage", str(error), 'it takes words, "phrases" and beginnings*'
+            ) from None
+        if not conversation_id and self._is_empty():
+            return Found([])
+        return await self._read(conversation_id).search(
+            wanted, conversation_id=conversation_id, limit=min(limit, MAX_FOUND)
         )
 
     async def blob(self, digest: bytes) -> bytes:

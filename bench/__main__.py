@@ -24,6 +24,7 @@ from bench import (
     recovery,
     remote,
     sandbox,
+    screens,
     startup,
     tool_calls,
     tool_steps,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[Setup], Table]] = {
     "tool-calls": tool_calls.measure,
     "sandbox": sandbox.measure,
     "remote": remote.measure,
+    "screens": screens.measure,
 }
 DEFAULT_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "axtui-bench"
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "list": "the conversations, the latest first",
     "show": "the state of a conversation, at any event",
     "events": "the events of a conversation",
+    "search": "the events in which some words occur, the newest first",
     "approve": "answer what a run asks",
     "pause": "begin no more steps in a run",
     "resume": "let a paused run go on",
@@ -46,7 +47,7 @@ Agent runs as durable jobs: kill anything, and go on from the last finished step
 _ASKS_HELP = ("-h", "--help", "help")
 _ASKS_VERSION = ("-V", "--version")
 _WITH_VALUE = (
-    *("--config", "--data-dir", "--output", "--server"),
+    *("--config", "--data-dir", "--output", "--server", "--theme"),
     *("--token-file", "--ca", "--cert", "--key"),
 )
 

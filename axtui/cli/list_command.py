@@ -11,15 +11,15 @@ from axtui.cli.output import colored, print_json, print_text
 from axtui.cli.table import print_table
 from axtui.cli.theme import load_styles
 from axtui.model.codec import format_time
-from axtui.model.words import ago, count, one_line, size_text
+from axtui.model.words import ago, cost, count, one_line, size_text
 
 if TYPE_CHECKING:
     from axtui.client import Client, Holder
     from axtui.model.summary import Listed
 
 _STATES = ("pending", "running", "waiting", "paused", "completed", "failed", "canceled")
-_HEAD = ("CONVERSATION", "STATE", "AGENT", "EVENTS", "AGE", "ABOUT")
-_SPARE = (3, 2, 5, 4)
+_HEAD = ("CONVERSATION", "STATE", "AGENT", "EVENTS", "AGE", "COST", "ABOUT")
+_SPARE = ("EVENTS", "AGENT", "ABOUT", "COST", "AGE")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +72,10 @@ def as_json(listed: Listed, holder: Holder) -> dict[str, object]:
         "updated": format_time(listed.updated_us),
         "parent_id": summary.parent_id or None,
         "parent_seq": summary.parent_seq or None,
+        "usage": {
+            "tokens": summary.tokens,
+            "cost_usd": None if summary.unpriced_calls else summary.cost_nusd / 1e9,
+        },
     }
 
 
@@ -85,18 +89,23 @@ def state_text(listed: Listed, holder: Holder) -> str:
 def _print(found: list[Listed], holder: Holder, args: argparse.Namespace) -> None:
     now = time.time_ns() // 1000
     rows = [
-        (
+        [
             one_line(listed.summary.id),
             state_text(listed, holder),
             one_line(listed.summary.agent),
             str(listed.seq),
             ago(listed.updated_us, now),
+            cost(listed.summary.cost_nusd, listed.summary.unpriced_calls),
             one_line(listed.summary.waiting_for or listed.summary.title),
-        )
+        ]
         for listed in found
     ]
     styles = None
     if colored(args.no_color):
         known = load_styles()
         styles = [known.get(listed.summary.state, "") for listed in found]
-    print_table(_HEAD, rows, _SPARE, styles)
+    head = [*_HEAD]
+    if not any(listed.summary.cost_nusd for listed in found):
+        for row in (head, *rows):
+            del row[_HEAD.index("COST")]
+    print_table(head, rows, [head.index(name) for name in _SPARE if name in head], styles)

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from functools import partial
 from locale import CODESET, nl_langinfo
 
+from axtui.cli import main
 from axtui.cli.arguments import UsageError
 from axtui.cli.common import add_remote, connected, open_client, read_config, server_of
 
@@ -32,11 +33,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="for screen readers: lines and a prompt, nothing drawn; else if AXTUI_PLAIN is set",
     )
     parser.set_defaults(timeout=None)
+    parser.add_argument("--version", action="store_true", help="print the version")
     add_remote(parser)
 
 
 async def run_alone(args: argparse.Namespace) -> int:
     """Draw until the person leaves. What can't be begun with is told as by any command."""
+    if args.version:
+        return main(["--version"])
     if args.output == "text" and (args.plain or os.environ.get("AXTUI_PLAIN")):
         from axtui.cli import plain
 

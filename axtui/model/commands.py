@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from axtui.model.codec import load_json
+from axtui.model.words import visible
 
 # What such steps are called, of the agent `shell` as of the tool.
 SHELL = "shell"
@@ -32,7 +33,7 @@ class Command(NamedTuple):
     def lines(self) -> list[str]:
         """All of it, line by line behind a prompt, so that no line of it looks like something
         else; what would be invisible, or move things on a screen, as its code point."""
-        first, *rest = "".join(map(_visible, self.text)).split("\n")
+        first, *rest = visible(self.text).split("\n")
         return [f"$ {first}", *(f"> {line}" for line in rest)]
 
 
@@ -51,8 +52,3 @@ def command_of(step: str, arguments: str) -> Command | None:
         case {"command": str(text)}:
             return Command(text, {name: given[name] for name in given if name != "command"})
     return None
-
-
-def _visible(character: str) -> str:
-    seen = character.isprintable() or character in "\t\n"
-    return character if seen else f"<U+{ord(character):04X}>"

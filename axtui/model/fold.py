@@ -236,7 +236,7 @@ def _step_completed(state: st.State, event: pb.Event) -> None:
 
 def _add_usage(total: pb.Usage, usage: pb.Usage) -> None:
     for field, value in usage.ListFields():
-        setattr(total, field.name, _sum(getattr(total, field.name), value))
+        setattr(total, field.name, bounded_sum(getattr(total, field.name), value))
 
 
 def _close(state: st.State, key: str) -> None:
@@ -295,10 +295,10 @@ def _approval_answered(state: st.State, event: pb.Event) -> None:
 
 def _grant(run: st.Run, limit: str) -> None:
     name = _LIMITS.get(limit, "active_us")
-    setattr(run.limits, name, _sum(getattr(run.limits, name), getattr(run.allowance, name)))
+    setattr(run.limits, name, bounded_sum(getattr(run.limits, name), getattr(run.allowance, name)))
 
 
-def _sum(one: int, other: int) -> int:
+def bounded_sum(one: int, other: int) -> int:
     """What both add up to, within what a field holds: no event may stop the fold."""
     return max(-MAX_INT, min(MAX_INT, one + other))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from axtui.model.fold import is_open, status
+from axtui.model.fold import bounded_sum, is_open, status
 from axtui.v1 import state_pb2 as st
 
 
@@ -21,6 +21,11 @@ class Summary(NamedTuple):
     parent_id: str
     parent_seq: int
     deleted_us: int
+    # What its model calls used, in all runs: tokens in and out, billionths of a dollar, and calls
+    # whose price nobody knows.
+    tokens: int
+    cost_nusd: int
+    unpriced_calls: int
 
 
 class Listed(NamedTuple):
@@ -38,7 +43,7 @@ class Listed(NamedTuple):
 
 def summarise(state: st.State) -> Summary:
     """The summary of a state."""
-    run = state.run
+    run, usage = state.run, state.totals.usage
     return Summary(
         state.conversation_id,
         status(state),
@@ -50,6 +55,9 @@ def summarise(state: st.State) -> Summary:
         state.parent_id,
         state.parent_seq,
         state.deleted_us,
+        bounded_sum(usage.input_tokens, usage.output_tokens),
+        usage.cost_nusd,
+        usage.unpriced_calls,
     )
 
 

@@ -63,6 +63,12 @@ def used(usage: pb.Usage) -> str:
     return f"{tokens}, ${usage.cost_nusd / 1e9:.4f}{unpriced if usage.unpriced_calls else ''}"
 
 
+def cost(nusd: int, unpriced_calls: int = 0) -> str:
+    """Billionths of a dollar for people, with a plus for calls beside whose price nobody knows;
+    nothing for nothing."""
+    return f"${nusd / 1e9:.4f}{'+' if unpriced_calls else ''}" if nusd else ""
+
+
 def size_text(size: int) -> str:
     """Bytes for people."""
     value = float(size)
@@ -76,6 +82,14 @@ def size_text(size: int) -> str:
 def printable(text: str) -> str:
     """Text without anything that a terminal would obey."""
     return text.replace("\r\n", "\n").translate(_CONTROLS)
+
+
+def visible(text: str) -> str:
+    """Text with nothing in it that can't be seen, or moves what is beside it: that is shown as its
+    code point. Tabs and ends of lines stay."""
+    return "".join(
+        char if char.isprintable() or char in "\t\n" else f"<U+{ord(char):04X}>" for char in text
+    )
 
 
 def one_line(text: str) -> str:

@@ -16,6 +16,7 @@ from axtui import rpc
 from axtui.model.codec import dump_json
 from axtui.model.events import Record
 from axtui.model.ids import new_id
+from axtui.model.search import FOUND, MAX_FOUND, Hit
 from axtui.model.summary import Listed
 from axtui.model.tokens import Token
 from axtui.remote import messages as msg
@@ -231,12 +232,21 @@ class RemoteClient:
         return msg.listed_of(await self._call("resolve", request))
 
     async def conversations(
-        self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
+        self,
+        *,
+        states: Sequence[str] = (),
+        agent: str = "",
+        since_us: int = 0,
+        deleted: bool = False,
+        limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first."""
+        """Conversations, the latest changed first: those that have changed at `since_us` or later,
+        and those that are hidden only if wanted."""
         if not limit:
             return []
-        request = sv.ListRequest(states=states, agent=agent, limit=limit)
+        request = sv.ListRequest(
+            states=states, agent=agent, since_us=since_us, deleted=deleted, limit=limit
+        )
         return [*map(msg.listed_of, (await self._call("list", request)).conversations)]
 
     async def prunable(self, before_us: int, states: Sequence[str]) -> list[Listed]:
@@ -272,6 +282,24 @@ class RemoteClient:
             newest_first=newest_first,
         )
         return msg.records_of(await self._call("read", request))
+
+    async def search(
+        self,
+        text: str,
+        *,
+        conversation_id: str = "",
+        limit: int = FOUND,
+        tell: Callable[[int], None] | None = None,
+    ) -> list[Hit]:
+        """The newest events in which all words of `text` occur. `tell` hears how many events the
+        server has to read first."""
+        request = sv.SearchRequest(
+            text=_text(text), conversation_id=conversation_id, limit=min(limit, MAX_FOUND)
+        )
+        while (reply := await self._call("search", request)).left:
+            if tell is not None:
+                tell(reply.left)
+        return [*map(msg.hit_of, reply.hits)]
 
     async def blob(self, digest: bytes) -> bytes:
         """A blob by its SHA-256."""

@@ -12,6 +12,7 @@ from typing import Any
 from axtui.agent import ActorError
 from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Record
+from axtui.model.search import Hit
 from axtui.model.summary import Listed, Summary
 from axtui.model.tokens import Token
 from axtui.runtime.config import Config, Settings
@@ -143,6 +144,20 @@ def listed_of(told: sv.Listed) -> Listed:
     """The line of a list."""
     fields = (getattr(told, name) for name in Summary._fields[1:])
     return Listed(Summary(told.conversation_id, *fields), told.seq, told.updated_us)
+
+
+def hit(found: Hit) -> sv.Hit:
+    """What was found."""
+    said: dict[str, Any] = found._asdict()
+    said["marks"] = [place for mark in found.marks for place in mark]
+    return sv.Hit(**said)
+
+
+def hit_of(told: sv.Hit) -> Hit:
+    """What was found."""
+    said: dict[str, Any] = {name: getattr(told, name) for name in Hit._fields}
+    said["marks"] = tuple(zip(told.marks[::2], told.marks[1::2], strict=True))
+    return Hit(**said)
 
 
 def token(found: Token) -> sv.Token:

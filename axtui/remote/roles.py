@@ -8,8 +8,8 @@ from axtui.model.tokens import ROLES, Role
 # whether a server is well has no token.
 _METHODS: dict[str, dict[Role | str, str]] = {
     "axtui.v1.Controller": {
-        "viewer": "Find Resolve List Prunable GetState Read GetBlob Watch Export Verify GetServer"
-        " ListAgents ListTools ListResources ListPrompts",
+        "viewer": "Find Resolve List Prunable GetState Read Search GetBlob Watch Export Verify"
+        " GetServer ListAgents ListTools ListResources ListPrompts",
         "operator": "Start Resume Pause Cancel Answer Fork",
         "admin": "Delete Purge Restore CreateToken ListTokens RevokeToken",
     },

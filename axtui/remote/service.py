@@ -6,16 +6,12 @@ import inspect
 import os
 import tempfile
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import wraps
-from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import quote
 
 import grpc
 import grpc.aio
@@ -24,8 +20,7 @@ from axtui.host import Host
 from axtui.local import LocalClient
 from axtui.remote import messages as msg
 from axtui.remote.feed import Feed
-from axtui.runtime.acting import check_new_id
-from axtui.runtime.config import Config
+from axtui.remote.workspaces import workspace_for
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import PAGE, UnknownConversation
 from axtui.v1 import service_pb2 as sv
@@ -40,8 +35,6 @@ MAX_IMPORT = 1 << 30
 MAX_LISTED = 10_000
 # Words of one request that say what is looked for.
 MAX_WORDS = 100
-# Of a folder, with room for what is put behind a name that is cut off.
-_MAX_NAME = 160
 _CHUNK = 1 << 20
 
 
@@ -58,7 +51,6 @@ class Controller:
         self._feeds: dict[str, Feed] = {}
         self._watching = 0
         self._calls = 0
-        self._starting: Counter[str] = Counter()
         self._last_call = time.monotonic()
 
     # Runs
@@ -70,7 +62,7 @@ class Controller:
         if self._is_neighbour(request.configuration, context):
             accepted = await acting.start(name, request.input, request.agent, options)
         else:
-            async with self._workspace(name) as folder:
+            async with workspace_for(self._client, name) as folder:
                 options = replace(options, workspace=folder)
                 accepted = await acting.start(name, request.input, request.agent, options)
         self._host.leave(name)
@@ -159,7 +151,11 @@ class Controller:
             raise Refused("usage", f"a list has at most {MAX_LISTED:,} conversations")
         limit = request.limit if request.limit > 0 else PAGE
         found = await self._client.conversations(
-            states=_few(request.states), agent=request.agent, limit=limit
+            states=_few(request.states),
+            agent=request.agent,
+            since_us=request.since_us,
+            deleted=request.deleted,
+            limit=limit,
         )
         return sv.ListReply(conversations=map(msg.listed, found))
 
@@ -183,6 +179,10 @@ class Controller:
             newest_first=request.newest_first,
         )
         return msg.page(next(msg.portions(records), []))
+
+    async def search(self, request: sv.SearchRequest, context: Context) -> sv.SearchReply:
+        found = await self._client.search_on(request.text, request.conversation_id, request.limit)
+        return sv.SearchReply(hits=map(msg.hit, found.hits), left=found.left)
 
     async def get_blob(self, request: sv.GetBlobRequest, context: Context) -> AsyncIterator[Any]:
         data = await self._client.blob(request.digest)
@@ -317,42 +317,11 @@ class Controller:
             )
         return True
 
-    @asynccontextmanager
-    async def _workspace(self, conversation_id: str) -> AsyncIterator[str]:
-        """The folder of a conversation that is being started; one that isn't has none."""
-        if await self._client.find(conversation_id) is None:
-            check_new_id(conversation_id)
-        folder = workspace(self._client.config, conversation_id)
-        self._starting[conversation_id] += 1
-        try:
-            yield folder
-        finally:
-            self._starting[conversation_id] -= 1
-            if not self._starting[conversation_id]:
-                del self._starting[conversation_id]
-                if await self._client.find(conversation_id) is None:
-                    with suppress(OSError):
-                        os.rmdir(folder)
-
 
 def _few(words: Sequence[str]) -> list[str]:
     if len(words) > MAX_WORDS:
         raise Refused("usage", f"at most {MAX_WORDS} states or kinds can be asked for")
     return list(words)
-
-
-def workspace(config: Config, conversation_id: str) -> str:
-    """The folder of a conversation's own that a server has for it."""
-    beside = config.data_dir.with_name(f"{config.data_dir.name}-workspaces")
-    name = quote(conversation_id, safe="")
-    if not name.strip("."):
-        # Else it is this folder, or the one above.
-        name = name.replace(".", "%2E")
-    if len(name) > _MAX_NAME:
-        name = f"{name[: _MAX_NAME // 2]}-{sha256(conversation_id.encode()).hexdigest()}"
-    folder = Path(config.environment.workspace or beside, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
 
 
 def _check_version(context: Context) -> None:

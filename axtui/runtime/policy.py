@@ -82,10 +82,11 @@ def judge(rules: Rules, state: st.State, request: Request) -> Verdict:
         return Verdict("allow", "--approve all")
     fitting = (rule.verdict for rule in rules if _fits(rule, request))
     verdict = next(fitting, None) or _default(request)
+    if verdict.choice != "deny" and request.by_model and request.unprotected:
+        # Whatever else would ask: who is asked should know.
+        return Verdict("ask", f"{request.unprotected}, so every command that a model chose asks")
     if verdict.choice == "allow" and mode == "ask" and request.effect != "readonly":
         return Verdict("ask", "--approve ask")
-    if verdict.choice == "allow" and request.by_model and request.unprotected:
-        return Verdict("ask", f"{request.unprotected}, so every command that a model chose asks")
     return verdict
 
 

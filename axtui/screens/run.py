@@ -116,7 +116,6 @@ class RunScreen(Acting, PlainScreen):
         self.query_one("#actors", Lines).show(preview_lines(state, True), stay=True)
         title = f" {state.title}" if state.title else ""
         self.query_one(TopBar).crumbs = f"› runs › {self.conversation_id[:8]}{title}"
-        self.query_one(TopBar).waiting = len(state.questions)
 
     def _titles(self) -> None:
         timeline, bar = self.query_one(Timeline), self.query_one(TopBar)

@@ -93,7 +93,6 @@ class RunsScreen(Acting, PlainScreen):
         direction = "↑" if self.runs.reverse else "↓"
         table.border_subtitle = f"by {self.runs.column.name} {direction}"
         bar.connection = self.desk.connection(self.runs.controller_pid)
-        bar.waiting = self.runs.waiting()
         self._preview()
 
     @on(RowList.Moved)

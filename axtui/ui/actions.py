@@ -30,6 +30,12 @@ class Action(NamedTuple):
         """What it is called in its scope."""
         return self.id.partition(".")[2]
 
+    @property
+    def call(self) -> str:
+        """How it is called: `choose_2` by the argument 2."""
+        name, _, number = self.name.rpartition("_")
+        return f"{name}({number})" if number.isdigit() else self.name
+
 
 SCOPES = {
     "app": "Everywhere",
@@ -39,6 +45,8 @@ SCOPES = {
     "run": "A run",
     "timeline": "Timeline",
     "inspector": "Inspector",
+    "approvals": "Approvals",
+    "card": "The card of a question",
     "confirm": "A question",
     "dialog": "Dialogs",
     "help": "The help",
@@ -47,20 +55,29 @@ SCOPES = {
     "jump": "Jumping to a pane",
 }
 # Which scopes' keys are in force together, wherever one is: those of the pane, of its screen, and
-# those of everywhere. No key may mean two things in one place.
+# those of everywhere. No key may mean two things in one place, unless `OVER` says so.
 PLACES: tuple[tuple[str, ...], ...] = (
     ("list", "runs", "app"),
     ("lines", "runs", "app"),
     ("timeline", "list", "run", "app"),
     ("inspector", "lines", "run", "app"),
+    ("list", "approvals", "app"),
+    ("card", "lines", "approvals", "app"),
+    ("dialog", "approvals", "app"),
     ("confirm",),
-    ("dialog",),
     ("help",),
     ("command",),
     ("themes", "list"),
     ("jump",),
 )
 
+# Actions that take a key which means something else further out.
+OVER: dict[str, tuple[str, ...]] = {
+    "approvals.choose_1": ("app.runs",),
+    "approvals.choose_2": ("app.run",),
+    "card.nothing": ("lines.page_down",),
+    "dialog.cancel": ("app.back",),
+}
 # Scopes of widgets that are in many places.
 GENERIC = ("list", "lines")
 
@@ -69,6 +86,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("app.command", "colon", "command", "Type a command: `run`, `goto`, `theme`, `quit` …"),
     Action("app.palette", "ctrl+p", "", "Find any command by a part of its name"),
     Action("app.runs", "1", "", "The runs"),
+    Action("app.approvals", "a", "approvals", "What all runs ask of people, or this run"),
     Action("app.run", "2", "", "The run that you were in last"),
     Action("app.last_view", "minus", "", "The view that you came from"),
     Action("app.next_pane", "tab", "", "The next pane"),
@@ -121,6 +139,19 @@ ACTIONS: tuple[Action, ...] = (
     Action("timeline.copy_command", "Y", "", "Copy the command line that shows the event"),
     Action("inspector.next_view", "v", "view", "The next view: readable, raw, JSON"),
     Action("inspector.whole", "o", "", "Fetch all of what is only shown in part"),
+    Action("approvals.approve", "y", "approve", "Approve this once", writes=True),
+    Action(
+        "approvals.always", "Y", "always", "Approve this, and from now on what is said", writes=True
+    ),
+    Action("approvals.deny", "n", "deny", "Deny it", writes=True),
+    Action("approvals.deny_with", "N", "deny, why", "Deny it with a message", writes=True),
+    Action("approvals.skip", "s", "skip", "The next question; nothing is answered"),
+    Action("approvals.words", "i", "words", "Answer in words", writes=True),
+    *(
+        Action(f"approvals.choose_{n}", str(n), "", f"Take choice {n} of the card", writes=True)
+        for n in range(1, 10)
+    ),
+    Action("card.nothing", "enter,space", "", "Nothing: these never answer"),
     Action("confirm.yes", "y", "yes", "Do it"),
     Action("confirm.no", "n", "no", "Leave things as they are"),
     Action("confirm.cancel", "escape", "", "Leave things as they are"),

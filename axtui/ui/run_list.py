@@ -83,10 +83,6 @@ class RunList:
         self._full_at = 0.0
         self.arrange()
 
-    def waiting(self) -> int:
-        """How many runs wait for a person."""
-        return sum(listed.summary.state == "waiting" for listed in self._all.values())
-
     def sort_by_next(self) -> None:
         """Sort by the next column."""
         self.sort_by(COLUMNS[(COLUMNS.index(self.column) + 1) % len(COLUMNS)].name, False)

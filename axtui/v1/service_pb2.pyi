@@ -426,6 +426,9 @@ class Listed(_message.Message):
     DELETED_US_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
     UPDATED_US_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    COST_NUSD_FIELD_NUMBER: _builtins.int
+    UNPRICED_CALLS_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     state: _builtins.str
     agent: _builtins.str
@@ -438,6 +441,10 @@ class Listed(_message.Message):
     deleted_us: _builtins.int
     seq: _builtins.int
     updated_us: _builtins.int
+    tokens: _builtins.int
+    """Of all its model calls."""
+    cost_nusd: _builtins.int
+    unpriced_calls: _builtins.int
     def __init__(
         self,
         *,
@@ -453,10 +460,13 @@ class Listed(_message.Message):
         deleted_us: _builtins.int = ...,
         seq: _builtins.int = ...,
         updated_us: _builtins.int = ...,
+        tokens: _builtins.int = ...,
+        cost_nusd: _builtins.int = ...,
+        unpriced_calls: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "conversation_id", b"conversation_id", "created_us", b"created_us", "deleted_us", b"deleted_us", "exec_id", b"exec_id", "parent_id", b"parent_id", "parent_seq", b"parent_seq", "seq", b"seq", "state", b"state", "title", b"title", "updated_us", b"updated_us", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "conversation_id", b"conversation_id", "cost_nusd", b"cost_nusd", "created_us", b"created_us", "deleted_us", b"deleted_us", "exec_id", b"exec_id", "parent_id", b"parent_id", "parent_seq", b"parent_seq", "seq", b"seq", "state", b"state", "title", b"title", "tokens", b"tokens", "unpriced_calls", b"unpriced_calls", "updated_us", b"updated_us", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -489,8 +499,14 @@ class ListRequest(_message.Message):
     STATES_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    SINCE_US_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
     agent: _builtins.str
     limit: _builtins.int
+    since_us: _builtins.int
+    """Only those whose last event is at this time or later."""
+    deleted: _builtins.bool
+    """Those that are hidden too."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -499,10 +515,12 @@ class ListRequest(_message.Message):
         states: _abc.Iterable[_builtins.str] | None = ...,
         agent: _builtins.str = ...,
         limit: _builtins.int = ...,
+        since_us: _builtins.int = ...,
+        deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "limit", b"limit", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "deleted", b"deleted", "limit", b"limit", "since_us", b"since_us", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -731,6 +749,102 @@ class WatchRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class SearchRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Words, "phrases" and beginnings*, all of which must occur."""
+    conversation_id: _builtins.str
+    """Empty: in all that aren't hidden."""
+    limit: _builtins.int
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "limit", b"limit", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
+
+@_typing.final
+class SearchReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HITS_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    left: _builtins.int
+    """Events that have to be read first; as long as there are some nothing is found: ask again."""
+    @_builtins.property
+    def hits(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hit]: ...
+    def __init__(
+        self,
+        *,
+        hits: _abc.Iterable[Global___Hit] | None = ...,
+        left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hits", b"hits", "left", b"left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchReply: _TypeAlias = SearchReply  # noqa: Y015
+
+@_typing.final
+class Hit(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    TIME_US_FIELD_NUMBER: _builtins.int
+    EXCERPT_FIELD_NUMBER: _builtins.int
+    MARKS_FIELD_NUMBER: _builtins.int
+    INTERNAL_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    seq: _builtins.int
+    kind: _builtins.str
+    actor: _builtins.str
+    time_us: _builtins.int
+    excerpt: _builtins.str
+    """One line."""
+    internal: _builtins.bool
+    """Only its own agent sees it."""
+    @_builtins.property
+    def marks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where in it what was searched for occurs, in characters: start, end, start, end …"""
+
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        kind: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        time_us: _builtins.int = ...,
+        excerpt: _builtins.str = ...,
+        marks: _abc.Iterable[_builtins.int] | None = ...,
+        internal: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "conversation_id", b"conversation_id", "excerpt", b"excerpt", "internal", b"internal", "kind", b"kind", "marks", b"marks", "seq", b"seq", "time_us", b"time_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hit: _TypeAlias = Hit  # noqa: Y015
 
 @_typing.final
 class GetBlobRequest(_message.Message):

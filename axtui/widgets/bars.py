@@ -31,8 +31,12 @@ class TopBar(Widget):
     waiting = reactive(0)
 
     def on_mount(self) -> None:
-        """The clock goes on by itself."""
+        """The clock goes on by itself, and so does what is asked."""
         self.set_interval(1.0, self.refresh)
+        self.watch(self.app, "questions", self._asked)
+
+    def _asked(self, questions: tuple[object, ...]) -> None:
+        self.waiting = len(questions)
 
     def render(self) -> RenderResult:
         """What fits, the crumbs cut short first."""
@@ -78,7 +82,8 @@ class KeyBar(Widget):
                 once.setdefault(active.binding.description, active)
         labels = sorted(once, key=lambda label: label == "help")
         keys = {label: self.app.get_key_display(once[label].binding) for label in labels}
-        room = self.content_size.width - (_size(keys["help"], "help") if "help" in once else 0)
+        # Nothing comes after the last one.
+        room = self.content_size.width + 2 - (_size(keys["help"], "help") if "help" in once else 0)
         text = Text(no_wrap=True)
         for label in labels:
             size = _size(keys[label], label)

@@ -15,7 +15,7 @@ def bindings(*scopes: str) -> list[BindingType]:
     return [
         Binding(
             action.keys,
-            action.name,
+            action.call,
             action.label or action.help,
             show=bool(action.label),
             priority=action.always,

@@ -182,7 +182,8 @@ class RowList(ScrollView, can_focus=True):
         return strip
 
     def _row(self, index: int, width: int, base: str = "") -> Strip:
-        cells = self.cells(index, width - 2)
+        # The mark before, and room for the scrollbar behind.
+        cells = self.cells(index, width - 3)
         if cells is None:
             cells = [(glyph("more"), "dim")]
         mark = f"{glyph('cursor')} " if base else "  "

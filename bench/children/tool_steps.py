@@ -24,8 +24,12 @@ async def calls(ctx: Context) -> None:
     """Calls the tool `calls` times, `abreast` at a time, as a model would."""
     abreast = ctx.config["abreast"]
     for start in range(0, ctx.config["calls"], abreast):
-        wanted = range(start, start + abreast)
-        await asyncio.gather(*(ctx.act("hostile.nothing", {"text": str(n)}) for n in wanted))
+        wanted = [
+            ctx.act("hostile.nothing", {"text": str(number)})
+            for number in range(start, start + abreast)
+        ]
+        # As the agents do it that come with axtui.
+        await (asyncio.gather(*wanted) if len(wanted) > 1 else wanted[0])
 
 
 async def main(folder: Path, number: int, abreast: int) -> None:

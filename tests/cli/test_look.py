@@ -51,6 +51,7 @@ def test_list_in_json(cli: Cli) -> None:
         "updated": "",
         "parent_id": None,
         "parent_seq": None,
+        "usage": {"tokens": 0, "cost_usd": 0.0},
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", entry["updated"])
 

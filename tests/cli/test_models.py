@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -158,6 +159,12 @@ def test_show_tells_all_of_a_question_rules_and_usage(cli: Cli, serve: Serve) ->
     assert "\nin all runs   30 tokens in, 15 out, $0." in told
     assert "\n    line 8999\n" in told
     assert "too many to compare\n  asked because: no rule allows it" in told
+    head, line, _ = cli("list").out.splitlines()
+    assert head.split()[-2:] == ["COST", "ABOUT"]
+    assert re.search(r"  \$0\.\d{4}  ", line)
+    (entry,) = cli("list", "--output", "json").json()
+    assert entry["usage"]["tokens"] == 45
+    assert 0 < entry["usage"]["cost_usd"] < 1
     ended = cli("events", "c", "--kind", "step.completed").out
     assert ended.count("(10 tokens in, 5 out, $0.") == 3
 

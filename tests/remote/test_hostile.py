@@ -11,7 +11,8 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 
 from axtui.model.ids import new_id
-from axtui.remote.service import MAX_LISTED, workspace
+from axtui.remote.service import MAX_LISTED
+from axtui.remote.workspaces import folder_of
 from axtui.runtime.config import Config, Environment
 from axtui.v1 import service_pb2 as sv
 
@@ -26,16 +27,15 @@ _METHODS = {method.name.lower(): method for method in CONTROLLER.methods}
 )
 def test_every_conversation_has_a_folder_of_its_own(tmp_path: Path, name: str) -> None:
     config = Config(data_dir=tmp_path / "data", environment=Environment(workspace=str(tmp_path)))
-    folder = Path(workspace(config, name))
+    folder = folder_of(config, name)
+    folder.mkdir()
     assert folder.resolve().parent == tmp_path
-    assert folder.is_dir()
-    assert workspace(config, name) == str(folder)
 
 
 def test_no_two_have_the_same(tmp_path: Path) -> None:
     config = Config(data_dir=tmp_path / "data")
     names = [".", "..", "%2E", "%2E%2E", "a", "a/", "ü" * 199, "ü" * 200, "a" * 200]
-    assert len({workspace(config, name) for name in names}) == len(names)
+    assert len({folder_of(config, name) for name in names}) == len(names)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,21 @@ async def test_each_change_is_in_the_log_once(server: Server) -> None:
     await direct.close()
 
 
+async def test_events_are_read_from_either_end(server: Server) -> None:
+    client = RemoteClient(Elsewhere(server.address))
+    await client.start("c", "x", "emitter", RunOptions([20, 0.0]))
+    async for page in client.watch("c", 0):
+        if any(getattr(item, "kind", "") == "run.completed" for item in page):
+            break
+    everything = await client.read("c")
+    assert [r.seq for r in everything] == list(range(1, len(everything) + 1))
+    assert await client.read("c", newest_first=True, limit=3) == everything[:-4:-1]
+    assert await client.read("c", after=2, before=5) == everything[2:4]
+    assert await client.read("c", before=3, newest_first=True) == everything[1::-1]
+    assert await client.read("c", before=1) == []
+    await client.close()
+
+
 async def test_what_is_refused_is_refused_at_once(server: Server) -> None:
     client = RemoteClient(Elsewhere(server.address))
     with pytest.raises(Refused, match="there is no agent 'nobody'"):

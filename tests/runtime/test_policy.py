@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,16 @@ async def test_what_is_foreseen_of_calls_whose_arguments_nobody_knows() -> None:
         Verdict("deny", "policy.approve 'coding/*': deny"),
     ]
     assert foreseen(found, request("read")) == (Verdict("ask", NO_RULE), exceptions[1:])
+
+
+async def test_who_is_asked_about_a_command_is_told_that_there_is_no_sandbox() -> None:
+    asking = replace(request("shell", command="ls"), unprotected="there is no sandbox")
+    why = Verdict("ask", "there is no sandbox, so every command that a model chose asks")
+    for found in (rules(), rules(("shell", "allow")), rules(("shell", "ask"))):
+        for mode in ("", "ask"):
+            assert judge(found, st.State(run=st.Run(approve=mode)), asking) == why
+    denied = judge(rules(("shell", "deny")), st.State(), asking)
+    assert denied.choice == "deny"
+    # Not of what whoever wrote the agent chose.
+    own = replace(asking, by_model=False)
+    assert judge(rules(), st.State(), own).choice == "allow"

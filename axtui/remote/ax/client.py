@@ -20,6 +20,7 @@ from axtui.model.codec import dump_json
 from axtui.model.events import Draft, Head, Payload, Record, seal
 from axtui.model.fold import apply
 from axtui.model.ids import new_id
+from axtui.model.search import FOUND, Hit
 from axtui.model.summary import Listed, summarise
 from axtui.model.tokens import Token
 from axtui.remote.dialing import OPTIONS
@@ -130,7 +131,13 @@ class AxClient:
         return Listed(summarise(_running(name)), _MAX_SEQ, 0)
 
     async def conversations(
-        self, *, states: Sequence[str] = (), agent: str = "", limit: int = PAGE
+        self,
+        *,
+        states: Sequence[str] = (),
+        agent: str = "",
+        since_us: int = 0,
+        deleted: bool = False,
+        limit: int = PAGE,
     ) -> list[Listed]:
         """AX has no list."""
         _refuse("a list of conversations")
@@ -163,6 +170,17 @@ class AxClient:
         if conversation_id not in self._turns:
             _refuse("reading events without going on with their run")
         return []
+
+    async def search(
+        self,
+        text: str,
+        *,
+        conversation_id: str = "",
+        limit: int = FOUND,
+        tell: Callable[[int], None] | None = None,
+    ) -> list[Hit]:
+        """AX has no such thing."""
+        _refuse("a search")
 
     async def blob(self, digest: bytes) -> bytes:
         """AX has none."""

@@ -16,8 +16,8 @@ from axtui.model.summary import Listed
 from axtui.remote.ax import questions
 from axtui.remote.ax.reader import Reader
 from axtui.remote.ax.view import OutOfRange, Seen, View
-from axtui.remote.service import workspace
 from axtui.remote.unharmed import unharmed
+from axtui.remote.workspaces import workspace_for
 from axtui.runtime.acting import check_new_id
 from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
@@ -126,8 +126,10 @@ async def _found(client: LocalClient, asked: Asked) -> Listed | None:
 async def _start(client: LocalClient, asked: Asked, text: str) -> int:
     """Start a run; the seq of what is said."""
     known = asked.conversation_id
-    options = RunOptions(_config(asked.agent_config), workspace=workspace(client.config, known))
-    accepted = await client.start(known, text, asked.agent_id, options)
+    config = _config(asked.agent_config)
+    async with workspace_for(client, known) as folder:
+        options = RunOptions(config, workspace=folder)
+        accepted = await client.start(known, text, asked.agent_id, options)
     _leave(client, known)
     # What starts the run, and what is said, are one commit.
     return accepted.seq + 1

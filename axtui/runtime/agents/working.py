@@ -70,7 +70,9 @@ async def work(ctx: Context, system: str) -> str:
             if not await ctx.approve(f"It took {allowed} turns so far. Let it go on?"):
                 return f"Stopped after {allowed} turns."
             turns = allowed
-        outcomes = await asyncio.gather(*(_done(ctx, offered, call) for call in calls))
+        done = [_done(ctx, offered, call) for call in calls]
+        # One alone needs no line in which several wait until it is their turn to be heard of.
+        outcomes = [await done[0]] if len(done) == 1 else await asyncio.gather(*done)
         news = _message("tool", *told(outcomes))
 
 

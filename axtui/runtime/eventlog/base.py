@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from axtui.model.events import Head, Record
+from axtui.model.search import Found, Term
 from axtui.model.summary import Listed
 from axtui.v1 import state_pb2 as st
 
@@ -129,10 +130,12 @@ class EventLog(Protocol):
         states: Sequence[str] = (),
         agent: str = "",
         prefix: str = "",
+        since_us: int = 0,
         deleted: bool = False,
         limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first, of those whose ids begin with `prefix`.
+        """Conversations, the latest changed first, of those whose ids begin with `prefix` and
+        whose last event is at `since_us` or later.
 
         Those that are deleted only if wanted.
         """
@@ -166,6 +169,19 @@ class EventLog(Protocol):
 
     async def blob(self, digest: bytes) -> bytes:
         """A blob by its SHA-256. Raises LogDamaged if it is missing or isn't what it was."""
+        ...
+
+    async def search(
+        self, terms: Sequence[Term], *, conversation_id: str = "", limit: int = PAGE
+    ) -> Found:
+        """The newest events in which all terms occur, of conversations that aren't deleted, or of
+        one. Works on for a moment on what has to be read first: ask again while something is left.
+        """
+        ...
+
+    async def index(self) -> int:
+        """Read a little of what a search would have to read first, if anybody ever searches; gives
+        back how many events are left."""
         ...
 
     async def faults(self) -> list[str]:

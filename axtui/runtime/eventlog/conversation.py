@@ -143,7 +143,7 @@ class Conversation:
             apply(self.state, event)
             if event.seq - self.keyframe_seq >= KEYFRAME_EVERY:
                 append.keyframes.append(self._keyframe())
-        if self._may_change_summary(append.records):
+        if self._may_change_summary(events):
             summary = summarise(self.state)
             if summary != self.summary:
                 self.summary = append.summary = summary
@@ -158,11 +158,15 @@ class Conversation:
         self.keyframe_seq = self.state.seq
         return self.state.seq, data
 
-    def _may_change_summary(self, records: Sequence[Record]) -> bool:
+    def _may_change_summary(self, events: Sequence[pb.Event]) -> bool:
         # Nearly all events are of steps of a run that runs, and change nothing that a list shows.
         if self.summary is None or self.summary.state == "pending" or self.state.questions:
             return True
-        return any(record.kind not in STEP_KINDS for record in records)
+        return any(
+            event.kind not in STEP_KINDS
+            or (event.kind == "step.completed" and event.step_completed.HasField("usage"))
+            for event in events
+        )
 
     def committed(self, append: Append) -> None:
         """For the store: these records are on disk, and may be told."""

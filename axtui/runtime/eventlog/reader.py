@@ -30,9 +30,10 @@ _VERIFY = "`axtui verify` says what else is"
 _MAX_FAULTS = 100
 _SUMMARY = (
     "c.id, c.state, c.agent, c.exec_id, c.title, c.waiting_for, c.created_us, c.parent_id,"
-    " c.parent_seq, c.deleted_us, h.seq, h.updated_us"
+    " c.parent_seq, c.deleted_us, coalesce(c.tokens, 0), coalesce(c.cost_nusd, 0),"
+    " coalesce(c.unpriced_calls, 0), h.seq, h.updated_us"
 )
-_LISTED = (str,) * 6 + (int, str) + (int,) * 4
+_LISTED = (str,) * 6 + (int, str) + (int,) * 7
 _HEAD = (int, bytes, int)
 _RECORD: tuple[frozenset[Any], ...] = (
     *(frozenset({int}), frozenset({str}), frozenset({bytes})),
@@ -125,11 +126,11 @@ class Reader:
         """What a list says of the conversations that a condition holds for."""
         rows = self._connection.execute(
             f"SELECT {_SUMMARY} FROM conversations c JOIN heads h ON h.number = c.number"
-            f" WHERE {where} ORDER BY h.updated_us DESC, c.number DESC LIMIT ?",
-            (*values, _within(limit)),
+            f" WHERE {where} ORDER BY h.updated_us DESC, h.number DESC LIMIT ?",
+            (*values, within(limit)),
         )
         return [
-            Listed(Summary(*row[:10]), row[10], row[11])
+            Listed(Summary(*row[:-2]), *row[-2:])
             for row in self._typed(rows, _LISTED, "the list of conversations")
         ]
 
@@ -247,24 +248,26 @@ class Reader:
         order = "DESC" if query.newest_first else ""
         parts = segments(self._connection, number)
         found: list[Record] = []
-        after, limit = _within(query.after), _within(query.limit)
-        last = ALL if query.before is None else _within(query.before - 1)
+        after, limit = within(query.after), within(query.limit)
+        last = ALL if query.before is None else within(query.before - 1)
         for part in reversed(parts) if query.newest_first else parts:
-            rows = self._connection.execute(
-                f"SELECT seq, kind, envelope, payload FROM {source}"
-                f" WHERE number = ? AND seq > ? AND seq <= ? {where} ORDER BY seq {order} LIMIT ?",
-                (
-                    part.number,
-                    max(after, part.after),
-                    min(last, part.end),
-                    *values,
-                    limit - len(found),
-                ),
-            )
-            taken = rows.fetchall()
-            if any(map(_is_odd, _RECORD, zip(*taken, strict=True))):
-                raise damaged(self._path, f"an event of conversation {conversation_id}")
-            found += map(Record._make, taken)
+            first, end = max(after, part.after), min(last, part.end)
+            # What has settled is in order already; the union of both tables is sorted anew.
+            sources = [source] if query.newest_first or source != "events" else ["settled", source]
+            for table in sources:
+                left = limit - len(found)
+                rows = self._connection.execute(
+                    f"SELECT seq, kind, envelope, payload FROM {table} WHERE number = ?"
+                    f" AND seq > ? AND seq <= ? {where} ORDER BY seq {order} LIMIT ?",
+                    (part.number, first, end, *values, left),
+                )
+                taken = rows.fetchall()
+                if any(map(_is_odd, _RECORD, zip(*taken, strict=True))):
+                    raise damaged(self._path, f"an event of conversation {conversation_id}")
+                found += map(Record._make, taken)
+                if len(taken) == left:
+                    break
+                first = found[-1].seq if taken else first
         if not where:
             self._check_gapless(conversation_id, found, after, query.newest_first)
         return found
@@ -300,6 +303,6 @@ def _is_odd(types: frozenset[type], column: tuple[Any, ...]) -> bool:
     return not types.issuperset(map(type, column))
 
 
-def _within(count: int) -> int:
+def within(count: int) -> int:
     """`count` as SQLite takes it: below 0 it would be no limit, far above an error."""
     return min(max(count, 0), ALL)

@@ -112,6 +112,15 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX blob_refs_digest ON blob_refs (digest);
     """,
+    """
+    -- NULL in rows of before, until whoever opens the log to write has summed them up.
+    ALTER TABLE conversations ADD COLUMN tokens INTEGER;
+    ALTER TABLE conversations ADD COLUMN cost_nusd INTEGER;
+    ALTER TABLE conversations ADD COLUMN unpriced_calls INTEGER;
+    """,
+    """
+    CREATE INDEX heads_updated ON heads (updated_us);
+    """,
 )
 
 

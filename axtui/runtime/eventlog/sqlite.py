@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from google.protobuf.message import DecodeError
+
 from axtui.model.events import Head, Record
 from axtui.model.fold import FOLD_VERSION
+from axtui.model.search import Found, Term
 from axtui.model.summary import Listed, summarise
 from axtui.runtime.eventlog import purge
 from axtui.runtime.eventlog.base import (
@@ -27,7 +30,7 @@ from axtui.runtime.eventlog.base import (
 )
 from axtui.runtime.eventlog.conversation import Append, Conversation
 from axtui.runtime.eventlog.lease import Lease
-from axtui.runtime.eventlog.reader import Query, Reader
+from axtui.runtime.eventlog.reader import Query, Reader, within
 from axtui.runtime.eventlog.schema import (
     STORE_ERRORS,
     check_current,
@@ -37,10 +40,15 @@ from axtui.runtime.eventlog.schema import (
     explain,
     prepare,
 )
+from axtui.runtime.eventlog.search import Search
 from axtui.runtime.eventlog.writer import Job, Writer, settle
 from axtui.v1 import state_pb2 as st
 
 _POLL_SECONDS = 0.05
+# For how long a search reads what is new before it says how much is left, and for how long those
+# that hold the lease do so from time to time.
+_SEARCH_SECONDS = 0.25
+_INDEX_SECONDS = 0.02
 T = TypeVar("T")
 
 
@@ -55,6 +63,8 @@ class SqliteLog:
         self._closed = False
         self._reader = Reader(reader, path)
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="axtui-reader")
+        self._search = Search(path)
+        self._search_thread: ThreadPoolExecutor | None = None
         self._loop = asyncio.get_running_loop()
         self._lease: Lease | None = None
         self._writer: Writer | None = None
@@ -128,6 +138,10 @@ class SqliteLog:
             await asyncio.to_thread(self._writer.stop)
         for conversation_id in list(self._watchers):
             self._wake(conversation_id)
+        if self._search_thread is not None:
+            # Before the writer: the last to close folds the write-ahead log in.
+            await self._loop.run_in_executor(self._search_thread, self._search.close)
+            self._search_thread.shutdown()
         await self._loop.run_in_executor(self._read_thread, self._close_files)
         self._read_thread.shutdown()
         if self._lease is not None:
@@ -298,10 +312,12 @@ class SqliteLog:
         states: Sequence[str] = (),
         agent: str = "",
         prefix: str = "",
+        since_us: int = 0,
         deleted: bool = False,
         limit: int = PAGE,
     ) -> list[Listed]:
-        """Conversations, the latest changed first, of those whose ids begin with `prefix`.
+        """Conversations, the latest changed first, of those whose ids begin with `prefix` and
+        whose last event is at `since_us` or later.
 
         Those that are deleted only if wanted.
         """
@@ -315,8 +331,11 @@ class SqliteLog:
             values.append(agent)
         if prefix:
             # Not a pattern: the index on the id leads to where they begin.
-            where += " AND c.id >= ? AND substr(c.id, 1, ?) = ?"
+            where += " AND unlikely(c.id >= ?) AND substr(c.id, 1, ?) = ?"
             values += [prefix, len(prefix), prefix]
+        if since_us > 0:
+            where += " AND h.updated_us >= ?"
+            values.append(within(since_us))
         return await self._in_thread(self._reader.listed, where, values, limit)
 
     async def read(
@@ -349,6 +368,23 @@ class SqliteLog:
     async def blob(self, digest: bytes) -> bytes:
         """A blob by its SHA-256. Raises LogDamaged if it is missing or isn't what it was."""
         return await self._in_thread(self._reader.blob, digest)
+
+    async def search(
+        self, terms: Sequence[Term], *, conversation_id: str = "", limit: int = PAGE
+    ) -> Found:
+        """The newest events in which all terms occur, of conversations that aren't deleted, or of
+        one. Works on for a moment on what has to be read first: ask again while something is left.
+        """
+        return await self._in_search_thread(
+            self._search.search, terms, conversation_id, within(limit), _SEARCH_SECONDS
+        )
+
+    async def index(self) -> int:
+        """Read a little of what a search would have to read first, if anybody ever searches; gives
+        back how many events are left."""
+        if not self._search.is_wanted:
+            return 0
+        return await self._in_search_thread(self._search.catch_up, _INDEX_SECONDS)
 
     async def faults(self) -> list[str]:
         """What is wrong with the store as a whole, that no single conversation shows."""
@@ -407,6 +443,12 @@ class SqliteLog:
                 total += os.stat(name).st_size
         return total
 
+    async def _in_search_thread(self, function: Callable[..., T], *args: Any) -> T:
+        self._check_open()
+        if self._search_thread is None:
+            self._search_thread = ThreadPoolExecutor(1, thread_name_prefix="axtui-search")
+        return await self._loop.run_in_executor(self._search_thread, function, *args)
+
     async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
         self._check_open()
         return await self._loop.run_in_executor(
@@ -420,6 +462,7 @@ def _take_over(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
     connection.execute("UPDATE lease SET epoch = epoch + 1")
     settle(connection)
     connection.execute("DELETE FROM keyframes WHERE fold_version <> ?", (FOLD_VERSION,))
+    _sum_up(connection, path)
     row = connection.execute(
         "SELECT epoch, (SELECT coalesce(max(number), 0) FROM conversations) FROM lease"
     ).fetchone()
@@ -428,6 +471,21 @@ def _take_over(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
         raise damaged(path, "the row of the lease")
     epoch, last = row
     return epoch, last
+
+
+def _sum_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Fill in the usage of conversations that were written before there was a place for it."""
+    reader = Reader(connection, path)
+    found = connection.execute("SELECT number, id FROM conversations WHERE tokens IS NULL")
+    for number, conversation_id in found.fetchall():
+        # One that is damaged must not keep the others from being opened; it says so when it is.
+        with suppress(LogError, DecodeError):
+            used = summarise(reader.state(conversation_id, None))[-3:]
+            connection.execute(
+                "UPDATE conversations SET tokens = ?, cost_nusd = ?, unpriced_calls = ?"
+                " WHERE number = ?",
+                (*used, number),
+            )
 
 
 def _close_quietly(connection: sqlite3.Connection) -> None:

@@ -174,10 +174,12 @@ def _write_summaries(connection: sqlite3.Connection, appends: dict[int, Append])
     for number, append in appends.items():
         parent = append.conversation.parent or (None, None)
         connection.execute(
-            "INSERT INTO conversations VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+            "INSERT INTO conversations VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
             " ON CONFLICT (number) DO UPDATE SET state = excluded.state, agent = excluded.agent,"
             " exec_id = excluded.exec_id, title = excluded.title,"
-            " waiting_for = excluded.waiting_for, deleted_us = excluded.deleted_us",
+            " waiting_for = excluded.waiting_for, deleted_us = excluded.deleted_us,"
+            " tokens = excluded.tokens, cost_nusd = excluded.cost_nusd,"
+            " unpriced_calls = excluded.unpriced_calls",
             (number, append.conversation.id, *parent, *(append.summary or ())[1:]),
         )
 

@@ -106,7 +106,7 @@ async def test_forks_and_deletes(served: Served) -> None:
 
 
 async def test_what_ax_has_nothing_for_is_refused(served: Served) -> None:
-    for command in (["list"], ["cancel", "c"], ["events", "c"], ["agents"], ["export", "c"]):
+    for command in (["list"], ["cancel", "c"], ["events", "c"], ["agents"], ["search", "x"]):
         code, out, err = await axtui(served, *command)
         assert (code, out, "Google AX has nothing for" in err) == (2, "", True), (command, err)
     client = AxClient(served.address)

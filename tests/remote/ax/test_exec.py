@@ -195,3 +195,10 @@ class Far(NamedTuple):
 
     def event(self) -> pb.Event:
         return self.found
+
+
+async def test_what_is_refused_leaves_no_folder(served: Served) -> None:
+    call = served.ax.exec("c", "x", agent_id="nobody")
+    assert await call.rest() == []
+    assert call.status == "INVALID_ARGUMENT"
+    assert not served.workspace().exists()

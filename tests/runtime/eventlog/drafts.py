@@ -53,6 +53,14 @@ def forked(conversation: Conversation, source_id: str) -> Draft:
     )
 
 
+def used(key: str, tokens: int, cost_nusd: int = 0, unpriced: int = 0) -> Draft:
+    """The outcome of a model call."""
+    usage = pb.Usage(
+        input_tokens=tokens, output_tokens=1, cost_nusd=cost_nusd, unpriced_calls=unpriced
+    )
+    return Draft(pb.StepCompleted(key=key, attempt=1, usage=usage), "x", "writer")
+
+
 async def write(log: EventLog, conversation_id: str, *drafts: Draft) -> list[Record]:
     """Append to a conversation, made if there is none, and wait for the disk."""
     conversation = await log.conversation(conversation_id, create=True)

@@ -33,6 +33,7 @@ from .drafts import (
     said,
     started,
     step,
+    used,
     write,
 )
 
@@ -557,6 +558,25 @@ class TestMigration:
         for opening in (sqlite.read, sqlite.write):
             with pytest.raises(LogError, match="later axtui"):
                 opening()
+
+    async def test_the_usage_in_a_log_from_before_is_summed_up(self, sqlite):
+        log = sqlite.write()
+        await write(log, "a", started(), step("1"), used("1", 10, 7))
+        await fork(log, "a", 3, "f", step("2"), used("2", 20, unpriced=1))
+        await write(log, "damaged", note())
+        await sqlite.close()
+        with closing(connect(sqlite.path, write=True)) as connection:
+            for name in ("tokens", "cost_nusd", "unpriced_calls"):
+                connection.execute(f"ALTER TABLE conversations DROP COLUMN {name}")
+            connection.execute("DROP INDEX heads_updated")
+            connection.execute("PRAGMA user_version = 1")
+            connection.execute("DELETE FROM fresh WHERE kind = 'note'")
+        with pytest.raises(LogError, match="earlier axtui"):
+            sqlite.read()
+        log = sqlite.write()
+        listed = {found.summary.id: found.summary[-3:] for found in await log.conversations()}
+        assert listed == {"a": (11, 7, 0), "f": (32, 7, 1), "damaged": (0, 0, 0)}
+        assert {fault.conversation_id for fault in await faults(log)} == {"damaged"}
 
     def test_each_step_is_taken_once_and_whole(self, tmp_path):
         steps = ("CREATE TABLE a (x)", "CREATE TABLE b (x); INSERT INTO b VALUES (1)")

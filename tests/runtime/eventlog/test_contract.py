@@ -34,6 +34,7 @@ from .drafts import (
     said,
     started,
     step,
+    used,
     write,
 )
 
@@ -391,6 +392,11 @@ class TestState:
             done("2"),
             Draft(pb.ApprovalAnswered(id="q", choice="yes")),
             done("1"),
+            step("3"),
+            used("3", 10, 7),
+            used("4", 20, unpriced=1),
+            used("5", 2**63 - 1),
+            used("6", 2**63 - 1),
             Draft(pb.RunPaused(cause="person")),
             Draft(pb.RunResumed()),
             Draft(pb.RunCompleted()),
@@ -401,6 +407,14 @@ class TestState:
             assert found.summary == summarise(conversation.state), draft
             assert found.seq == conversation.head.seq
             assert found.updated_us == conversation.head.time_us
+
+    async def test_events_that_change_no_summary_write_none(self, log):
+        conversation = await log.conversation("c", create=True)
+        await conversation.append(started(), step("1"), used("1", 5))
+        for draft, changes in ((step("2"), False), (done("2"), False), (used("3", 5), True)):
+            commit = conversation.append(draft)
+            await commit
+            assert (commit.summary is not None) == changes
 
 
 class TestListing:
@@ -433,6 +447,12 @@ class TestListing:
             ({"prefix": "\U0010ffff"}, []),
             ({"prefix": "\ud7ff"}, []),
             ({"prefix": "%"}, []),
+            ({"since_us": 2000}, ["c", "b"]),
+            ({"since_us": 2001, "deleted": True}, ["ab", "c"]),
+            ({"since_us": 2000, "deleted": True, "limit": 1}, ["ab"]),
+            ({"since_us": 5001}, []),
+            ({"since_us": 2**70}, []),
+            ({"since_us": -(2**70)}, ["c", "b", "a"]),
         ],
     )
     async def test_filters_and_order(self, log, some, filters, wanted):
@@ -442,6 +462,12 @@ class TestListing:
     async def test_the_latest_changed_is_first(self, log, some):
         await write(log, "a", note())
         assert [listed.summary.id for listed in await log.conversations()] == ["a", "c", "b"]
+
+    async def test_who_asks_again_learns_of_what_has_changed_since(self, log, some):
+        (latest,) = await log.conversations(limit=1)
+        await write(log, "b", note())
+        found = await log.conversations(since_us=latest.updated_us + 1)
+        assert [(listed.summary.id, listed.seq) for listed in found] == [("b", 3)]
 
     async def test_one_is_found_even_if_it_was_deleted(self, log, some):
         assert (await log.find("ab")).summary.deleted_us

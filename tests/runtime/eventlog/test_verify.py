@@ -86,6 +86,8 @@ A = "number = (SELECT number FROM conversations WHERE id = 'a')"
         (["UPDATE conversations SET title = 'x' WHERE id = 'a'"], ("a", 10), "list"),
         (["UPDATE conversations SET state = 'failed' WHERE id = 'a'"], ("a", 10), "list"),
         (["UPDATE conversations SET created_us = 1 WHERE id = 'a'"], ("a", 10), "list"),
+        (["UPDATE conversations SET tokens = 1 WHERE id = 'a'"], ("a", 10), "list"),
+        (["UPDATE conversations SET cost_nusd = 1 WHERE id = 'a'"], ("a", 10), "list"),
         (["UPDATE conversations SET id = 'c' WHERE id = 'a'"], ("c", 10), "list"),
         (["DELETE FROM conversations WHERE id = 'b'"], ("", 0), "of no conversation"),
         (["UPDATE conversations SET parent = 99 WHERE id = 'f'"], ("f", 1), "missing"),
