@@ -109,6 +109,8 @@ async def test_the_bars_fit(tmp_path: Path, width: int) -> None:
         lines = drawn(app).splitlines()
         assert "? help" in lines[-1]
         assert "LIVE" in lines[0]
+        table = app.screen.query_one(RunsTable)
+        assert table.region.right <= width
         await pilot.resize_terminal(120, 20)
         await until(pilot, lambda: "x cancel" in drawn(app).splitlines()[-1])
 
