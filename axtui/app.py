@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _QUIT_SECONDS = 2.0
 _QUESTIONS_SECONDS = 0.5
+_REPEAT_SECONDS = 10.0
 _WATCH_MS = 2000
 _TITLE_CHARS = 80
+_KEEP_TITLE, _OLD_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 _DEFAULT_THEME = "axtui-dark"
 
 
@@ -76,6 +78,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         self.desk = Desk(connect, server)
         self.keymap = keymap()
         self._load = load
+        self._config_file: Path | None = None
         self._settings_file = kept.settings_file()
         self.settings, problem = kept.load(self._settings_file)
         self.own_themes, problems = own_themes()
@@ -87,6 +90,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         self._ascii_wanted = ascii
         use_ascii(ascii)
         self.is_open = False
+        self._refused: dict[str, float] = {}
         self._left_at = 0.0
         self._attention = Attention(self)
         self._address = self._last_address = ""
@@ -105,6 +109,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Draw first, connect then."""
+        self._write(_KEEP_TITLE)
         wanted = self._theme or self.settings.theme
         self.theme = wanted if wanted in self.available_themes else _DEFAULT_THEME
         from axtui.screens.runs import RunsScreen
@@ -131,11 +136,10 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             begin = getattr(screen, "begin", None)
             if begin is not None:
                 begin()
-        self.is_open = True
-        self._watch_files()
-
         self._questions = OpenQuestions(self.desk.client)
         self.read_questions()
+        self._watch_files()
+        self.is_open = True
 
     @work(exclusive=True, group="questions")
     async def read_questions(self) -> None:
@@ -160,6 +164,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
     def on_unmount(self) -> None:
         """Leave the terminal as it was."""
         self._attention.release()
+        self._write(_OLD_TITLE)
 
     async def attempt(self, doing: Awaitable[T]) -> T | None:
         """Do what may be refused; tell why if it is, and give back None."""
@@ -212,9 +217,9 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         from watchfiles import awatch
 
         while True:
-            config = getattr(self, "_config_file", None)
-            watched = [path for path in folders() if path.is_dir()]
-            watched += [config.parent] if config else []
+            config, themes = self._config_file, _existing(folders())
+            # Files are watched by their folder, since editors put another in their place.
+            watched = [*themes, *([config.parent] if config else [])]
             async for changes in awatch(
                 *watched, recursive=False, rust_timeout=_WATCH_MS, yield_on_timeout=True
             ):
@@ -223,7 +228,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
                     self._reload_config()
                 if any(path.suffix == ".toml" for path in changed):
                     self._reload_themes()
-                if [path for path in folders() if path.is_dir()] != watched[: len(folders())]:
+                if _existing(folders()) != themes:
                     break
 
     def _reload_config(self) -> None:
@@ -253,7 +258,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     def arrived(self, address: str) -> None:
         """A screen is on top now."""
-        self._entitle(address)
+        self._write(f"\x1b]2;axtui {printable(address)[:_TITLE_CHARS]}\a")
         if address and address != self._address:
             self._last_address, self._address = self._address, address
             word, _, run = address.partition(" ")
@@ -274,11 +279,10 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         else:
             self.call_next(self.run_action, word)
 
-    def _entitle(self, text: str) -> None:
-        """Name the terminal's window."""
+    def _write(self, sequence: str) -> None:
         # Textual has no other way to say what isn't drawn.
         if self._driver is not None and not self.is_headless:
-            self._driver.write(f"\x1b]2;axtui {printable(text)[:_TITLE_CHARS]}\a")
+            self._driver.write(sequence)
 
     async def do(self, active: ActiveBinding) -> None:
         """Do what a key would."""
@@ -286,20 +290,13 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     def tell(self, error: Exception) -> None:
         """Show what went wrong, and what to do about it."""
-        hint = getattr(error, "hint", "")
-        self.notify("\n".join(filter(None, (str(error), hint))), severity="error", markup=False)
+        text = "\n".join(filter(None, (str(error), getattr(error, "hint", ""))))
+        # What is tried again and again is told once in a while.
+        if time.monotonic() > self._refused.get(text, 0.0):
+            self._refused = {text: time.monotonic() + _REPEAT_SECONDS}
+            self.notify(text, severity="error", markup=False)
 
     # What keys do
-
-    def action_approvals(self) -> None:
-        from axtui.screens.approvals import ApprovalsScreen
-        from axtui.screens.run import RunScreen
-
-        if isinstance(self.screen, ApprovalsScreen):
-            self.screen.show_all()
-        else:
-            here = self.screen.conversation_id if isinstance(self.screen, RunScreen) else ""
-            self.push_screen(ApprovalsScreen(here))
 
     def action_help(self) -> None:
         from axtui.screens.help import HelpScreen
@@ -385,6 +382,16 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         if not isinstance(self.screen, ActorsScreen):
             self.push_screen(ActorsScreen())
 
+    def action_approvals(self) -> None:
+        from axtui.screens.approvals import ApprovalsScreen
+        from axtui.screens.run import RunScreen
+
+        if isinstance(self.screen, ApprovalsScreen):
+            self.screen.show_all()
+        else:
+            here = self.screen.conversation_id if isinstance(self.screen, RunScreen) else ""
+            self.push_screen(ApprovalsScreen(here))
+
     async def action_back(self) -> None:
         from axtui.screens.base import PlainScreen
 
@@ -416,3 +423,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             self._left_at = now
             again = shown(self.keymap["app.leave"])
             self.notify(f"{again} again to quit; runs go on without the UI", timeout=_QUIT_SECONDS)
+
+
+def _existing(paths: Sequence[Path]) -> list[Path]:
+    return [path for path in paths if path.is_dir()]

@@ -22,7 +22,6 @@ _TOLD_CHARS = 4000
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the UI."""
     parser.add_argument("--theme", metavar="NAME", help="the theme to use; `t` shows them all")
-    parser.add_argument("--version", action="store_true", help="print the version")
     parser.add_argument(
         "--ascii",
         action="store_true",
@@ -34,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="for screen readers: lines and a prompt, nothing drawn; else if AXTUI_PLAIN is set",
     )
     parser.set_defaults(timeout=None)
+    parser.add_argument("--version", action="store_true", help="print the version")
     add_remote(parser)
 
 

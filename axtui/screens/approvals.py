@@ -41,6 +41,11 @@ class ApprovalsScreen(PlainScreen):
         self._answered: set[tuple[str, str]] = set()
         self._denying = False
 
+    @property
+    def address(self) -> str:
+        """How the command line calls it."""
+        return "approvals"
+
     def panes(self) -> ComposeResult:
         """The questions, and the one under the cursor."""
         with Vertical(id="body"):

@@ -56,7 +56,7 @@ SCOPES = {
     "jump": "Jumping to a pane",
 }
 # Which scopes' keys are in force together, wherever one is: those of the pane, of its screen, and
-# those of everywhere. No key may mean two things in one place.
+# those of everywhere. No key may mean two things in one place, unless `OVER` says so.
 PLACES: tuple[tuple[str, ...], ...] = (
     ("list", "runs", "app"),
     ("lines", "runs", "app"),
@@ -66,13 +66,19 @@ PLACES: tuple[tuple[str, ...], ...] = (
     ("approvals", "list"),
     ("approvals", "card"),
     ("confirm",),
-    ("dialog",),
     ("help",),
     ("command",),
     ("themes", "list"),
     ("jump",),
 )
 
+# Actions that take a key which means something else further out.
+OVER: dict[str, tuple[str, ...]] = {
+    "approvals.choose_1": ("app.runs",),
+    "approvals.choose_2": ("app.run",),
+    "card.nothing": ("lines.page_down",),
+    "dialog.cancel": ("app.back",),
+}
 # Scopes of widgets that are in many places.
 GENERIC = ("list", "lines")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from axtui.ui.actions import ACTIONS, BY_ID, PLACES
+from axtui.ui.actions import ACTIONS, BY_ID, OVER, PLACES
 
 # What differs from the registry; ids and keys as in a configuration.
 PRESETS: dict[str, dict[str, str]] = {
@@ -154,5 +154,6 @@ def clashes(name: str, in_force: Mapping[str, str]) -> list[tuple[str, str]]:
         (key, action.id)
         for action in ACTIONS
         if action.id != name and any(action.scope in place for place in places)
+        if action.id not in OVER.get(name, ()) and name not in OVER.get(action.id, ())
         for key in sorted(mine.intersection(in_force[action.id].split(",")))
     ]

@@ -87,7 +87,8 @@ class KeyBar(Widget):
                 once.setdefault(active.binding.description, active)
         labels = sorted(once, key=lambda label: label == "help")
         keys = {label: self.app.get_key_display(once[label].binding) for label in labels}
-        room = self.content_size.width - (_size(keys["help"], "help") if "help" in once else 0)
+        # Nothing comes after the last one.
+        room = self.content_size.width + 2 - (_size(keys["help"], "help") if "help" in once else 0)
         text = Text(no_wrap=True)
         for label in labels:
             size = _size(keys[label], label)
