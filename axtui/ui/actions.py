@@ -66,6 +66,7 @@ PLACES: tuple[tuple[str, ...], ...] = (
     ("approvals", "list"),
     ("approvals", "card"),
     ("confirm",),
+    ("dialog",),
     ("help",),
     ("command",),
     ("themes", "list"),

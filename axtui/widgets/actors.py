@@ -10,7 +10,7 @@ from axtui.model.streams import Streams
 from axtui.model.words import one_line, printable
 from axtui.ui.glyphs import glyph
 from axtui.v1 import state_pb2 as st
-from axtui.widgets.preview import open_steps, step_text
+from axtui.widgets.preview import open_steps, step_name, step_time
 from axtui.widgets.row_list import Cells, RowList
 from axtui.widgets.text import fit, wrap
 
@@ -59,7 +59,9 @@ class ActorsPane(RowList):
             word = "waiting" if actor in asked else "running" if own else "idle"
             lines.append(_Row(actor, word, word, True))
             for step in own[:_LINES]:
-                lines.append(_Row(actor, step_text(step, who=False), "dim"))
+                time = step_time(step)
+                name = fit(one_line(step_name(step)), max(1, width - len(time) - 1))
+                lines.append(_Row(actor, f"{name} {time}", "dim"))
                 stream = streams.get(step.key)
                 text = " ".join(stream.channels.values()) if stream else ""
                 tail = [line for line in printable(text[-_TAIL_CHARS:]).split("\n") if line.strip()]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from axtui.model.fold import status
-from axtui.model.words import ago, count, one_line, took, used
+from axtui.model.words import ago, one_line, took, used
 from axtui.ui.glyphs import glyph
 from axtui.ui.line import Line
 from axtui.v1 import state_pb2 as st
@@ -30,12 +30,20 @@ def state_lines(state: st.State, driven: bool) -> list[Line]:
     """The state of a run, and how much it has done and used."""
     run = state.run
     text, style = state_word(state, driven)
-    done = [count(run.steps, "step"), count(state.seq, "event")]
-    if state.totals.runs > 1:
-        done.insert(0, count(state.totals.runs, "run"))
-    lines = [Line(text, style), *_named("agent", run.agent), *_named("done", ", ".join(done))]
+    lines = [
+        Line(text, style),
+        *_named("agent", run.agent),
+        *_named("runs", str(state.totals.runs) if state.totals.runs > 1 else ""),
+        *_named("steps", f"{run.steps:,}"),
+        *_named("events", f"{state.seq:,}"),
+    ]
     if run.started_us:
-        lines += _named("ran", f"{took(run.active_us)}, began {ago(run.started_us, _now())} ago")
+        going = driven and status(state) == "running"
+        active = run.active_us + (max(0, _now() - state.time_us) if going else 0)
+        lines += [
+            *_named("ran", took(active)),
+            *_named("began", f"{ago(run.started_us, _now())} ago"),
+        ]
     if state.totals.HasField("usage"):
         tokens, _, cost = used(state.totals.usage).rpartition(", ")
         lines += [*_named("used", tokens), *_named("cost", cost)]
@@ -50,14 +58,22 @@ def state_lines(state: st.State, driven: bool) -> list[Line]:
     return lines
 
 
-def step_text(step: st.Step, *, who: bool = True) -> str:
-    """An open step: what it is, and for how long it has been."""
-    again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
-    waits = " waits to try again" if step.state == "retrying" else ""
+def step_text(step: st.Step) -> str:
+    """An open step: whose it is, what it is, and for how long it has been."""
     plain = step.type == "model" or step.preview in ("", "[]", "{}", "null")
     about = "" if plain else f" {step.preview}"
-    actor = f"{step.actor}: " if who else ""
-    return one_line(f"{actor}{step.name}{about}{again}{waits} {took(_now() - step.started_us)}")
+    return one_line(f"{step.actor}: {step_name(step)}{about} {step_time(step)}")
+
+
+def step_name(step: st.Step) -> str:
+    """An open step by its name."""
+    again = f" (attempt {step.attempt})" if step.attempt > 1 else ""
+    return f"{step.name}{again}{' waits to try again' if step.state == 'retrying' else ''}"
+
+
+def step_time(step: st.Step) -> str:
+    """For how long an open step has been."""
+    return took(_now() - step.started_us)
 
 
 def open_steps(state: st.State) -> list[st.Step]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
+from axtui.model.codec import dump_json, load_json
 from axtui.model.describe import describe
 from axtui.model.events import TERMINAL_KINDS, text_of
 from axtui.model.words import one_line, took
@@ -90,7 +91,7 @@ def _told(event: pb.Event, ended: pb.Event | None) -> _Told:
             started = event.step_started
             again = f" (attempt {started.attempt})" if started.attempt > 1 else ""
             # What a model was sent is its whole history.
-            arguments = "" if started.type == "model" else arguments_of(started)
+            arguments = "" if started.type == "model" else _brief(arguments_of(started))
             return _ending(f"{started.name}{again} {arguments}", ended)
         case "approval.requested":
             question = event.approval_requested.question
@@ -108,6 +109,24 @@ def _told(event: pb.Event, ended: pb.Event | None) -> _Told:
     words = f"{event.kind} {describe(event)[:SHOWN_CHARS]}"
     mark = event.kind.partition(".")[2] if event.kind in TERMINAL_KINDS else "note"
     return _Told(mark, "failed" if event.kind in FAILURES else style_of(event.kind), words)
+
+
+def _brief(arguments: str) -> str:
+    """Arguments without what only JSON needs."""
+    try:
+        values = load_json(arguments) if arguments else ""
+    except ValueError:
+        # Only the beginning of them.
+        return arguments
+    if isinstance(values, list):
+        return " ".join(map(_value, values))
+    if isinstance(values, dict):
+        return " ".join(f"{name}={_value(value)}" for name, value in values.items())
+    return _value(values)
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else dump_json(value)
 
 
 def _ending(text: str, ended: pb.Event | None) -> _Told:

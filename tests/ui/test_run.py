@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from textual.content import Content
 
-from axtui.client import Client
+from axtui.app import AxtuiApp
+from axtui.client import Client, Delta
 from axtui.model.events import Draft
 from axtui.screens.run import RunScreen
 from axtui.ui.log_view import PAGE
@@ -19,6 +20,7 @@ from axtui.widgets.actors import ActorsPane
 from axtui.widgets.inspector import Inspector
 from axtui.widgets.steps_list import StepsList
 from axtui.widgets.timeline import Timeline
+from tests.remote.harness import Serve
 
 from .harness import until
 from .histories import ID, app_on, open_log, open_run, text_of, told, write
@@ -80,7 +82,7 @@ async def test_the_newest_event_is_shown_and_inspected(
         assert screen.query_one(Timeline).has_focus
 
 
-async def test_a_million_events_are_opened_by_a_few_pages(tmp_path: Path) -> None:
+async def test_a_long_log_is_opened_by_a_few_pages(tmp_path: Path) -> None:
     steps = 20_000
     await write(tmp_path, one_run(steps))
     events = 2 * steps + 4
@@ -258,3 +260,65 @@ async def test_a_conversation_that_is_gone_is_told(tmp_path: Path) -> None:
         await until(pilot, lambda: told(app, "nothing"))
         await pilot.press("f3", "f4", "f5", "g", "i", "escape", "f2", "escape")
         await until(pilot, lambda: app.screen is not screen)
+
+
+async def test_a_stream_is_a_row_that_grows_and_ends_with_its_step(tmp_path: Path) -> None:
+    begun = Draft(pb.StepStarted(key="9", type="model", name="m", attempt=1), "run", "counter")
+    await write(tmp_path, [*one_run(2)[:-2], begun])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(160, 45)) as pilot:
+        screen = await open_run(app, pilot)
+        timeline = screen.query_one(Timeline)
+        assert screen.view is not None
+        drawn = 0
+        renew = timeline.renew
+
+        def counted(*rows: int) -> None:
+            nonlocal drawn
+            drawn += 1
+            renew(*rows)
+
+        timeline.renew = counted  # type: ignore[method-assign]
+        for number in range(5000):
+            delta = Delta(ID, "run", "counter", "9", 1, "text", number, f"{number} ")
+            screen.view.streams.take(delta)
+        assert not drawn, "nothing is drawn for a delta"
+        await until(pilot, lambda: "9 +5000" in text_of(timeline))
+        assert "4999" in text_of(timeline)
+        assert timeline.count == screen.view.head + 1
+        ended = pb.StepCompleted(key="9", attempt=1, result=pb.Data(text="done"))
+        await write(tmp_path, [Draft(ended, "run", "counter")])
+        await until(pilot, lambda: "9 +5000" not in text_of(timeline))
+        await until(pilot, lambda: "step.completed     9 done" in text_of(timeline))
+        assert timeline.count == screen.view.head
+
+
+async def test_a_run_over_the_wire_is_shown_and_its_end_told(served: Serve) -> None:
+    server = await served()
+    assert server.local.host is not None
+    log = server.local.host.controller.log
+    conversation = await log.conversation(ID, create=True)
+    await conversation.append(*one_run(700))
+    client = server.client()
+    app = AxtuiApp(lambda: client, server.address)
+    async with app.run_test(size=(160, 45)) as pilot:
+        screen = await open_run(app, pilot)
+        timeline = screen.query_one(Timeline)
+        await until(pilot, lambda: "1404" in text_of(timeline))
+        await conversation.append(*one_run(1))
+        await until(pilot, lambda: "1410" in text_of(timeline))
+        await pilot.press("slash", *"kind:failed", "enter")
+        await until(pilot, lambda: timeline.count == 70)
+        await until(pilot, lambda: "it broke" in text_of(timeline))
+        await pilot.press("2")
+        steps = await until(pilot, lambda: next(iter(screen.query(StepsList)), None))
+        await pilot.press("escape", "1", "g")
+        await until(pilot, lambda: steps.filter_text == "" and "run.started" in text_of(timeline))
+        # Gone for good: what isn't here can't be read any more, which is told, once.
+        screen.view._pages.clear()  # type: ignore[union-attr]
+        await client.purge(ID)
+        timeline.go_to(800)
+        await until(pilot, lambda: told(app, "no conversation"))
+        await pilot.press("g", "G", "2", "4", "3", "1", "e", "i", "<")
+        await pilot.pause(0.5)
+        assert app.screen is screen
