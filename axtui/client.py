@@ -15,6 +15,7 @@ from axtui.local import LocalClient
 from axtui.model.events import Record
 from axtui.model.summary import Listed
 from axtui.model.tokens import Token
+from axtui.remote.addresses import is_loopback, listen_address
 from axtui.remote.credentials import ANONYMOUS, Credentials
 from axtui.remote.door import Holder
 from axtui.runtime.ax_log import AxLog
@@ -83,6 +84,8 @@ __all__ = [
     "checkup",
     "connect",
     "find_skills",
+    "is_loopback",
+    "listen_address",
     "load_config",
     "parse_duration",
     "serving",

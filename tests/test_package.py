@@ -45,7 +45,8 @@ ROOMS = {
     "rpc": {"remote"},
     "client": {"model", "v1", "runtime", "agent", "host", "local", "remote"},
     "actors": {"model", "client"},
-    "cli": {"model", "v1", "client", "actors"},
+    "web": {"client"},
+    "cli": {"model", "v1", "client", "actors", "web"},
 }
 
 

@@ -212,7 +212,7 @@ def open_client(args: argparse.Namespace) -> Client:
     """The same, for who closes it himself."""
     config = load_config(args.config, args.data_dir, os.environ, current_folder())
     server = server_of(args)
-    return connect(config, server, _credentials(args, server))
+    return connect(config, server, credentials_of(args, server))
 
 
 def server_of(args: argparse.Namespace) -> str:
@@ -220,7 +220,8 @@ def server_of(args: argparse.Namespace) -> str:
     return args.server or os.environ.get("AXTUI_SERVER", "")
 
 
-def _credentials(args: argparse.Namespace, server: str) -> Credentials:
+def credentials_of(args: argparse.Namespace, server: str) -> Credentials:
+    """What is shown to a server. Raises UsageError."""
     if (args.ca or args.cert or args.key) and not server.startswith("https://"):
         where = server or "HOST:PORT"
         raise UsageError("--ca, --cert and --key are for TLS", f"write --server https://{where}")

@@ -20,6 +20,15 @@ _TOLD_CHARS = 4000
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the UI."""
     parser.add_argument("--theme", metavar="NAME", help="the theme to use; `t` shows them all")
+    parser.add_argument(
+        "--serve-web", action="store_true", help="show it in browsers instead; takes axtui[web]"
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="where browsers find it, else 127.0.0.1:8495; beyond this machine with TLS and a "
+        "token",
+    )
     parser.add_argument("--version", action="store_true", help="print the version")
     add_remote(parser)
 
@@ -28,7 +37,15 @@ async def run_alone(args: argparse.Namespace) -> int:
     """Draw until the person leaves. What can't be begun with is told as by any command."""
     if args.version:
         return main(["--version"])
-    if args.output == "json" or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if args.serve_web:
+        from axtui.cli.web import serve_web
+
+        return await serve_web(args)
+    if args.address:
+        raise UsageError("--address goes with --serve-web")
+    # A session of a browser has no terminal, and doesn't need one.
+    in_browser = "TEXTUAL_DRIVER" in os.environ
+    if not in_browser and (args.output == "json" or not _has_terminal()):
         raise UsageError(
             "the terminal UI needs a terminal", "`axtui --help` lists the commands that don't"
         )
@@ -40,6 +57,10 @@ async def run_alone(args: argparse.Namespace) -> int:
     if error is not None:
         raise error
     return app.return_code or 0
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 @contextmanager
