@@ -16,6 +16,7 @@ from axtui.model.events import Record
 from axtui.model.search import FOUND, Hit
 from axtui.model.summary import Listed
 from axtui.model.tokens import Token
+from axtui.remote.addresses import is_loopback, listen_address
 from axtui.remote.credentials import ANONYMOUS, Credentials
 from axtui.remote.door import Holder
 from axtui.runtime.ax_log import AxLog
@@ -84,6 +85,8 @@ __all__ = [
     "checkup",
     "connect",
     "find_skills",
+    "is_loopback",
+    "listen_address",
     "load_config",
     "parse_duration",
     "serving",

@@ -54,7 +54,8 @@ ROOMS = {
     "actors": {"model", "client"},
     "screens": {"model", "v1", "client", "actors", "ui", "widgets", "app"},
     "app": {"model", "client", "ui", "widgets", "screens"},
-    "cli": {"model", "v1", "client", "actors", "app"},
+    "cli": {"model", "v1", "client", "actors", "app", "web"},
+    "web": {"client"},
 }
 
 

@@ -48,7 +48,7 @@ _ASKS_HELP = ("-h", "--help", "help")
 _ASKS_VERSION = ("-V", "--version")
 _WITH_VALUE = (
     *("--config", "--data-dir", "--output", "--server", "--theme"),
-    *("--token-file", "--ca", "--cert", "--key"),
+    *("--token-file", "--ca", "--cert", "--key", "--address"),
 )
 
 

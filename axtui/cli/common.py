@@ -200,7 +200,7 @@ def open_client(args: argparse.Namespace) -> Client:
     from axtui.client import connect
 
     server = server_of(args)
-    return connect(read_config(args), server, _credentials(args, server))
+    return connect(read_config(args), server, credentials_of(args, server))
 
 
 def read_config(args: argparse.Namespace) -> Config:
@@ -215,7 +215,8 @@ def server_of(args: argparse.Namespace) -> str:
     return args.server or os.environ.get("AXTUI_SERVER", "")
 
 
-def _credentials(args: argparse.Namespace, server: str) -> Credentials:
+def credentials_of(args: argparse.Namespace, server: str) -> Credentials:
+    """What is shown to a server. Raises UsageError."""
     from axtui.client import Credentials
 
     if (args.ca or args.cert or args.key) and not server.startswith("https://"):

@@ -32,6 +32,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="for screen readers: lines and a prompt, nothing drawn; else if AXTUI_PLAIN is set",
     )
+    parser.add_argument(
+        "--serve-web", action="store_true", help="show it in browsers instead; takes axtui[web]"
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="where browsers find it, else 127.0.0.1:8495; beyond this machine with TLS and a "
+        "token",
+    )
     parser.set_defaults(timeout=None)
     parser.add_argument("--version", action="store_true", help="print the version")
     add_remote(parser)
@@ -46,7 +55,15 @@ async def run_alone(args: argparse.Namespace) -> int:
 
         async with connected(args) as client:
             return await plain.run(client, args)
-    if args.output == "json" or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if args.serve_web:
+        from axtui.cli.web import serve_web
+
+        return await serve_web(args)
+    if args.address:
+        raise UsageError("--address goes with --serve-web")
+    # A session of a browser has no terminal, and doesn't need one.
+    in_browser = "TEXTUAL_DRIVER" in os.environ
+    if not in_browser and (args.output == "json" or not _has_terminal()):
         raise UsageError(
             "the terminal UI needs a terminal", "`axtui --help` lists the commands that don't"
         )
@@ -79,6 +96,10 @@ async def run_alone(args: argparse.Namespace) -> int:
 def _draws_utf8() -> bool:
     """Whether the locale says so."""
     return nl_langinfo(CODESET).lower().replace("-", "") == "utf8"
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 @contextmanager
