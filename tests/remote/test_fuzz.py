@@ -116,8 +116,9 @@ class Tried:
         assert self.process.wait(SECONDS) == 0
         assert self._errors.read_text() == ""
         assert [*(self._folder / "temporary").iterdir()] == []
-        data = sorted(path.name for path in (self._folder / "data").iterdir())
-        assert data == ["log.db", "log.db.lock"]
+        data = {path.name for path in (self._folder / "data").iterdir()}
+        # Once somebody has searched there is an index.
+        assert data - {"log.db.search", "log.db.search.lock"} == {"log.db", "log.db.lock"}
         beside = {path.name for path in self._folder.iterdir()}
         assert beside <= {"axtui.yaml", "temporary", "errors", "data", "data-workspaces"}
         assert main(["verify", "--data-dir", str(self._folder / "data")]) == 0
