@@ -20,6 +20,8 @@ from axtui.widgets.text import fit
 
 # What comes in is drawn so many times a second.
 FRAMES = 20
+# While older events are found for a filter, only each so many times: all rows move.
+_SCANS = 10
 _ACTOR, _KIND = 14, 18
 _ERRORS = ("step.failed", "run.failed", "actor.failed")
 _QUESTIONS = ("approval.requested",)
@@ -40,7 +42,7 @@ class Timeline(RowList):
         self._view: LogView | None = None
         self._matches: Matches | None = None
         self._scanning: asyncio.Task[None] | None = None
-        self._shift = 0
+        self._shift = self._frame = 0
         # Rows from here on were made before what has come in since.
         self._drawn = 0
 
@@ -146,6 +148,9 @@ class Timeline(RowList):
 
     def _tick(self) -> None:
         if self._view is None:
+            return
+        self._frame += 1
+        if self._shift and self.count and self._frame % _SCANS:
             return
         shift, self._shift = self._shift, 0
         before, self._drawn = self._drawn, self._view.head
