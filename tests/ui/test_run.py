@@ -196,7 +196,7 @@ async def test_nothing_that_a_terminal_obeys_is_drawn(tmp_path: Path) -> None:
             await pilot.press(view)
             await pilot.pause(0.3)
             await pilot.press("up")
-            for key in ("i", "v", "v", "v", "escape"):
+            for key in ("i", "V", "V", "V", "escape"):
                 await pilot.press(key)
             for y, strip in enumerate(screen._compositor.render_strips()):
                 text = strip.text
@@ -310,15 +310,15 @@ async def test_a_run_over_the_wire_is_shown_and_its_end_told(served: Serve) -> N
         await pilot.press("slash", *"kind:failed", "enter")
         await until(pilot, lambda: timeline.count == 70)
         await until(pilot, lambda: "it broke" in text_of(timeline))
-        await pilot.press("2")
+        await pilot.press("f3")
         steps = await until(pilot, lambda: next(iter(screen.query(StepsList)), None))
-        await pilot.press("escape", "1", "g")
+        await pilot.press("escape", "f2", "g")
         await until(pilot, lambda: steps.filter_text == "" and "run.started" in text_of(timeline))
         # Gone for good: what isn't here can't be read any more, which is told, once.
         screen.view._pages.clear()  # type: ignore[union-attr]
         await client.purge(ID)
         timeline.go_to(800)
         await until(pilot, lambda: told(app, "no conversation"))
-        await pilot.press("g", "G", "2", "4", "3", "1", "e", "i", "<")
+        await pilot.press("g", "G", "f3", "f5", "f4", "f2", "e", "i", "<")
         await pilot.pause(0.5)
         assert app.screen is screen
