@@ -30,6 +30,7 @@ from axtui.runtime.eventlog.base import (
     PAGE,
     LeaseHeld,
     NoLog,
+    OldLog,
     UnknownConversation,
 )
 from axtui.runtime.eventlog.sqlite import SqliteLog
@@ -427,7 +428,7 @@ class LocalClient:
     def _read(self, conversation_id: str = "") -> SqliteLog:
         if self._log is None:
             try:
-                self._log = SqliteLog.open_to_read(self.config.log_path)
+                self._log = _open_to_read(self.config.log_path)
             except NoLog:
                 if conversation_id:
                     raise UnknownConversation(conversation_id) from None
@@ -437,6 +438,18 @@ class LocalClient:
 
 def _admit(conversation_id: str) -> AbstractContextManager[object]:
     return nullcontext()
+
+
+def _open_to_read(path: Path) -> SqliteLog:
+    try:
+        return SqliteLog.open_to_read(path)
+    except OldLog as old:
+        try:
+            SqliteLog.upgrade(path)
+        except LeaseHeld:
+            # By an earlier axtui: it isn't taken away from that.
+            raise old from None
+        return SqliteLog.open_to_read(path)
 
 
 def _check_folder(folder: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
@@ -286,3 +288,18 @@ def test_environment_and_flags(cli: Cli) -> None:
     assert cli.program(*cli.args(*shown), env={"AXTUI_DATA_DIR": other}).status == 4
     Path(cli.folder, "bad.yaml").write_text("x: 1")
     assert cli.program("list", *cli.reach, env={"AXTUI_CONFIG": "bad.yaml"}).status == 2
+
+
+@here
+@pytest.mark.parametrize("command", [("list",), ("exec", "--agent", "echo", "--input", "again")])
+def test_a_log_of_an_earlier_axtui_is_brought_up_to_date(cli: Cli, command: list[str]) -> None:
+    assert cli("exec", "--agent", "echo", "--input", "before").status == 0
+    with closing(sqlite3.connect(cli.data_dir / "log.db")) as log:
+        for name in ("tokens", "cost_nusd", "unpriced_calls"):
+            log.execute(f"ALTER TABLE conversations DROP COLUMN {name}")
+        log.execute("DROP INDEX heads_updated")
+        log.execute("PRAGMA user_version = 1")
+    done = cli(*command)
+    assert (done.status, done.err) == (0, "")
+    assert "before" in cli("list").out
+    assert cli("verify").status == 0

@@ -35,6 +35,10 @@ class NoLog(LogError):
         super().__init__(f"there is no log at {path}", "`axtui exec` makes one")
 
 
+class OldLog(LogError):
+    """The log is of an earlier version of axtui, and can be brought to this one."""
+
+
 class LogFailed(LogError):
     """A write failed. Nothing after the last acknowledged commit counts; open the log again."""
 

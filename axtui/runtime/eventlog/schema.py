@@ -12,7 +12,7 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from axtui.runtime.eventlog.base import LogDamaged, LogError, NoLog
+from axtui.runtime.eventlog.base import LogDamaged, LogError, NoLog, OldLog
 
 APPLICATION_ID = 0x61787475  # "axtu"
 
@@ -220,10 +220,10 @@ def check_current(connection: sqlite3.Connection, path: Path) -> None:
     if version == 0:
         raise NoLog(path)
     if version < len(MIGRATIONS):
-        raise LogError(
+        raise OldLog(
             f"{path} was written by an earlier axtui (schema {version}; this one knows "
             f"{len(MIGRATIONS)})",
-            "a command that writes, such as `axtui exec`, brings it up to date",
+            "end the axtui of before that has it; the next command brings it up to date",
         )
 
 

@@ -104,24 +104,20 @@ class SqliteLog:
         """
         path = Path(os.path.realpath(path))
         with ExitStack() as undo:
-            try:
-                make_folder(path.parent)
-                lease = Lease.acquire(path)
-                undo.callback(lease.release)
-                create(path)
-                connection = connect(path, write=True)
-                undo.callback(_close_quietly, connection)
-                prepare(connection, path)
-                epoch, last = _take_over(connection, path)
-                log = cls.open_to_read(path)
-            except STORE_ERRORS as error:
-                raise explain(error, path) from None
+            lease, connection, epoch, last = _begin_to_write(path, undo)
+            log = cls.open_to_read(path)
             undo.pop_all()
         log._next_number = last + 1
         log._lease = lease
         log._writer = Writer(connection, path, epoch, log._done_in_thread)
         log._write_connection = connection
         return log
+
+    @staticmethod
+    def upgrade(path: Path) -> None:
+        """Bring a log to this version, and let go of it. Raises as `open_to_write` does."""
+        with ExitStack() as undo:
+            _begin_to_write(Path(os.path.realpath(path)), undo)
 
     @property
     def writable(self) -> bool:
@@ -454,6 +450,23 @@ class SqliteLog:
         return await self._loop.run_in_executor(
             self._read_thread, self._reader.call, function, *args
         )
+
+
+def _begin_to_write(path: Path, undo: ExitStack) -> tuple[Lease, sqlite3.Connection, int, int]:
+    """The lease, a connection to a log of this version, its new epoch, and the last number in use;
+    `undo` lets go of them. Raises LeaseHeld and LogError."""
+    try:
+        make_folder(path.parent)
+        lease = Lease.acquire(path)
+        undo.callback(lease.release)
+        create(path)
+        connection = connect(path, write=True)
+        undo.callback(_close_quietly, connection)
+        prepare(connection, path)
+        epoch, last = _take_over(connection, path)
+    except STORE_ERRORS as error:
+        raise explain(error, path) from None
+    return lease, connection, epoch, last
 
 
 def _take_over(connection: sqlite3.Connection, path: Path) -> tuple[int, int]:
