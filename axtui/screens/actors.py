@@ -30,6 +30,11 @@ class ActorsScreen(PlainScreen):
 
     crumbs = "› actors"
 
+    @property
+    def address(self) -> str:
+        """How the command line calls it."""
+        return "actors"
+
     def panes(self) -> ComposeResult:
         """Actors, agents, and one of them."""
         with Horizontal(id="body"):

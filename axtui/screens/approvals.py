@@ -128,8 +128,8 @@ class ApprovalsScreen(PlainScreen):
         """What the question has no such answer for is greyed."""
         asked = self._card.asked if self._card.is_mounted else None
         if action not in ("approve", "always", "deny", "deny_with", "words"):
-            return True
-        if asked is None:
+            return super().check_action(action, parameters)
+        if asked is None or self.desk.why_not(action):
             return None
         question = asked.question
         fits = {

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 
 # As many as a person may look for; more are found by the filter of the store.
 MAX_RUNS = 10_000
-# A conversation that was deleted elsewhere goes from the list after so long.
+# A conversation that was purged elsewhere goes from the list after so long.
 _FULL_SECONDS = 30.0
-_LATEST = 500
 
 
 _STATES = ("waiting", "running", "pending", "paused", "failed", "canceled", "completed", "idle")
@@ -35,6 +34,8 @@ COLUMNS = (
     Column("state", lambda listed: _ORDER.get(listed.summary.state, 9), False),
     Column("agent", lambda listed: listed.summary.agent, False),
     Column("events", lambda listed: listed.seq, True),
+    Column("tokens", lambda listed: listed.summary.tokens, True),
+    Column("cost", lambda listed: listed.summary.cost_nusd, True),
     Column("created", lambda listed: listed.summary.created_us, True),
     Column("name", lambda listed: listed.summary.title or listed.summary.id, False),
 )
@@ -61,27 +62,27 @@ class RunList:
         self._client = client
         self._all: dict[str, Listed] = {}
         self._full_at = 0.0
+        self._seen_us = 0
 
     async def refresh(self) -> bool:
         """Take in what has changed; whether anything has."""
         full, first = time.monotonic() >= self._full_at, not self._full_at
-        found = await self._client.conversations(limit=MAX_RUNS if full else _LATEST)
+        since_us = 0 if full else self._seen_us
+        found = await self._client.conversations(since_us=since_us, deleted=True, limit=MAX_RUNS)
         if full:
             self._full_at = time.monotonic() + _FULL_SECONDS
-        fresh = {listed.summary.id: listed for listed in found}
-        everything = fresh if full else {**self._all, **fresh}
+        self._seen_us = max(self._seen_us, *(listed.updated_us for listed in found), 0)
+        everything = {} if full else dict(self._all)
+        for listed in found:
+            everything[listed.summary.id] = listed
+            if listed.summary.deleted_us:
+                del everything[listed.summary.id]
         holder = await self._client.holder()
         same = not first and everything == self._all and holder.driving == self.driving
         self._all, self.driving, self.controller_pid = everything, holder.driving, holder.pid
         if not same:
             self.arrange()
         return not same
-
-    def forget(self, conversation_id: str) -> None:
-        """Show a conversation no more."""
-        self._all.pop(conversation_id, None)
-        self._full_at = 0.0
-        self.arrange()
 
     def sort_by_next(self) -> None:
         """Sort by the next column."""

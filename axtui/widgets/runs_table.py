@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from axtui.model.words import ago, one_line
+from axtui.model.words import ago, cost, one_line
 from axtui.ui.glyphs import glyph
 from axtui.ui.run_list import RunList
 from axtui.widgets.row_list import Cells, RowList
@@ -49,6 +49,10 @@ class RunsTable(RowList):
         branch = f"{'  ' * (min(depth, 6) - 1)}{glyph('fork')} " if depth else ""
         cells = [(f"{fit(one_line(summary.id), _ID if width >= 90 else 8)} ", "dim")]
         right = [(f"{listed.seq:>9,} ", ""), (f"{ago(listed.updated_us, _now()):>4}", "dim")]
+        if width >= 100:
+            spent = cost(summary.cost_nusd, summary.unpriced_calls)
+            tokens = f"{summary.tokens:,}" if summary.tokens else ""
+            right[1:1] = [(f"{tokens:>9} ", "dim"), (f"{spent:>9} ", "")]
         if width >= 80:
             right.insert(0, (f"{fit(one_line(summary.agent), _AGENT)} ", ""))
         name = width - sum(len(text) for text, _ in (*cells, *right)) - _STATE - 1
