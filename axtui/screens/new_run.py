@@ -57,7 +57,10 @@ class NewRunScreen(ModalScreen[str]):
             for agent in agents or ()
         ]
         select: Select[str] = self.query_one(Select)
+        # Who was faster goes on choosing.
+        expanded = select.expanded
         select.set_options([_DEFAULT, *options])
+        select.expanded = expanded
 
     def action_cancel(self) -> None:
         self.dismiss("")
