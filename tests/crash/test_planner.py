@@ -19,7 +19,7 @@ from .planner_trial import ASKED, CALLS_OF_TURNS, TURNS, PlannerTrial, Provider,
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs subreapers of Linux")
 
-SHORT_KILLS = 8
+SHORT_KILLS = 6
 # Batches form as they come, so a command has a commit more or less than another time.
 _MORE = 3
 _ROUNDS = 4

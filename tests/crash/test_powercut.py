@@ -40,7 +40,7 @@ from .harness import (
     reference,
 )
 
-SHORT_IMAGES = 30
+SHORT_IMAGES = 16
 LONG_TORN = 6
 
 

@@ -47,7 +47,7 @@ JOBS = {
     "mixed": MIXED,
     "apart": APART,
 }
-SHORT_KILLS = 25
+SHORT_KILLS = 12
 LONG_KILLS = 600
 # Batches form as they come, so a run has a commit more or less than another one.
 _MORE = 4
