@@ -134,11 +134,11 @@ def _ready(app: AxtuiApp, keys: tuple[str, ...]) -> Callable[[Pilot[Any]], Any]:
 
 async def _settled(app: AxtuiApp, pilot: Pilot[Any]) -> None:
     """Until nothing has changed for a while, in which every poll has had its turn."""
-    before, since = drawn(app), time.monotonic()
-    while time.monotonic() - since < 0.3:
-        await pilot.pause(0.05)
-        if (now := drawn(app)) != before:
-            before, since = now, time.monotonic()
+    before, same = drawn(app), 0
+    while same < 3:
+        await pilot.pause(0.15)
+        now = drawn(app)
+        before, same = now, same + 1 if now == before else 0
 
 
 @pytest.mark.parametrize(("screen", "size"), BOTH, ids=str)
