@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from time import monotonic, time_ns
+import time
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from textual import work
@@ -211,7 +212,7 @@ class QuestionCard(Vertical):
 
     def _status(self) -> str:
         assert self.asked is not None
-        since = f"asked {ago(self.asked.question.time_us, time_ns() // 1000)} ago"
+        since = f"asked {ago(self.asked.question.time_us, time.time_ns() // 1000)} ago"
         if self._held:
             return f"{since} · answering …"
         if not self.armed:
