@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
 
 from axtui.app import AxtuiApp
 from axtui.client import connect
@@ -61,6 +62,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr(bars, "datetime", Noon)
+    monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
+    monkeypatch.setattr(TextArea, "_toggle_cursor_blink_visible", lambda self: None)
     monkeypatch.setattr(time, "time_ns", lambda: int(NOON.timestamp()) * 1_000_000_000)
     asyncio.run(_fill(tmp_path))
     yield tmp_path
