@@ -31,7 +31,8 @@ class Row(NamedTuple):
 class HelpRows(RowList, can_focus=False):
     """Shown beside an input that has the focus."""
 
-    DEFAULT_CSS = "HelpRows { height: 1fr; & > .row--blurred { background: $ax-cursor; } }"
+    DEFAULT_CSS = "HelpRows { height: 1fr; }"
+    unfocused = "cursor"
 
     def __init__(self, keymap: Mapping[str, str], offered: Collection[str]) -> None:
         super().__init__()

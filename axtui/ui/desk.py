@@ -19,9 +19,8 @@ _METHODS = {"new": "start", **dict(zip(_SAME, _SAME, strict=True))}
 
 class Desk:
     """`client` is there once it is open, and `refusals` says which of its methods are no use, and
-    why. Runs are never driven by this process: before the first
-    change a process in the background is joined, so that a terminal which stalls, or goes away,
-    stalls nothing."""
+    why. Runs are never driven by this process: before the first change a process in the background
+    is joined, so that a terminal which stalls, or goes away, stalls nothing."""
 
     client: Client
 

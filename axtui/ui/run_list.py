@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_RUNS = 10_000
 # A conversation that was purged elsewhere goes from the list after so long.
 _FULL_SECONDS = 30.0
-
+_LATE_US = 5_000_000
 
 _STATES = ("waiting", "running", "pending", "paused", "failed", "canceled", "completed", "idle")
 _ORDER: dict[str, int] = {state: order for order, state in enumerate(_STATES)}
@@ -67,7 +67,8 @@ class RunList:
     async def refresh(self) -> bool:
         """Take in what has changed; whether anything has."""
         full, first = time.monotonic() >= self._full_at, not self._full_at
-        since_us = 0 if full else self._seen_us
+        # Of two conversations that were written at once the earlier may be committed later.
+        since_us = 0 if full else max(0, self._seen_us - _LATE_US)
         found = await self._client.conversations(since_us=since_us, deleted=True, limit=MAX_RUNS)
         if full:
             self._full_at = time.monotonic() + _FULL_SECONDS

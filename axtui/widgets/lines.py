@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -14,16 +13,15 @@ from textual.strip import Strip
 
 from axtui.ui.line import Line
 from axtui.widgets.bindings import bindings
-from axtui.widgets.row_list import ROW_CLASSES, ROW_CSS
 from axtui.widgets.text import wrap
+from axtui.widgets.theming import row_styles
 
 
 class Lines(ScrollView, can_focus=True):
     """Shows what it was last given."""
 
     BINDINGS = bindings("lines")
-    COMPONENT_CLASSES: ClassVar[set[str]] = ROW_CLASSES
-    DEFAULT_CSS = "Lines { overflow-x: hidden; scrollbar-size-vertical: 1; " + ROW_CSS + "}"
+    DEFAULT_CSS = "Lines { overflow-x: hidden; scrollbar-size-vertical: 1; }"
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -58,11 +56,9 @@ class Lines(ScrollView, can_focus=True):
         line = self._wrapped[index]
         label = set_cell_size(line.label, min(width, cell_len(line.label)))
         text = set_cell_size(line.text, width - cell_len(label))
-        style = base
-        if line.style:
-            style = base + self.get_component_rich_style(f"row--{line.style}", partial=True)
-        dim = base + self.get_component_rich_style("row--dim", partial=True)
-        return Strip([Segment(label, dim), Segment(text, style)], width)
+        styles = row_styles(self.app.theme_variables)
+        style = base + styles[line.style] if line.style else base
+        return Strip([Segment(label, base + styles["dim"]), Segment(text, style)], width)
 
     def action_up(self) -> None:
         self.scroll_relative(y=-1, animate=False)

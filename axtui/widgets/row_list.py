@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -17,19 +17,11 @@ from textual.strip import Strip
 
 from axtui.ui.glyphs import glyph
 from axtui.widgets.bindings import bindings
+from axtui.widgets.theming import row_styles
 
-# Texts, each with the name of a component class without its `row--`, or "".
+# Texts, each with the name of what it looks like, see `row_styles`, or "".
 Cells: TypeAlias = Sequence[tuple[str, str]]
 _MAX_CACHED = 2000
-# What a theme has a color for, and calls `ax-NAME`.
-COLORS = (
-    *("dim", "pending", "running", "waiting", "paused", "completed", "failed", "canceled", "idle"),
-    *("message", "step", "run", "approval", "actor", "note"),
-)
-ROW_CLASSES = {"row--strong", "row--accent", *(f"row--{name}" for name in COLORS)}
-ROW_CSS = "& > .row--strong { text-style: bold; } & > .row--accent { color: $accent; }" + "".join(
-    f"& > .row--{name} {{ color: $ax-{name}; }}" for name in COLORS
-)
 
 
 class RowList(ScrollView, can_focus=True):
@@ -53,17 +45,10 @@ class RowList(ScrollView, can_focus=True):
         """The row under the cursor is to be opened."""
 
     BINDINGS = bindings("list")
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"row--cursor", "row--blurred", *ROW_CLASSES}
-    DEFAULT_CSS = (
-        """RowList {
-            overflow-x: hidden;
-            scrollbar-size-vertical: 1;
-            & > .row--cursor { background: $ax-cursor; text-style: bold; }
-            & > .row--blurred { background: $ax-cursor-blurred; }"""
-        + ROW_CSS
-        + "}"
-    )
+    DEFAULT_CSS = "RowList { overflow-x: hidden; scrollbar-size-vertical: 1; }"
 
+    # What the row under the cursor looks like while something else has the focus.
+    unfocused = "blurred"
     cursor = var(0)
     follow = var(False)
     count = var(0)
@@ -179,7 +164,7 @@ class RowList(ScrollView, can_focus=True):
                 return self._strip([(f" {self.empty_text}", "dim")], width)
             return Strip.blank(width, self.rich_style)
         if index == self.cursor:
-            return self._row(index, width, "cursor" if self.has_focus else "blurred")
+            return self._row(index, width, "cursor" if self.has_focus else self.unfocused)
         if (strip := self._strips.get(index)) is None:
             if len(self._strips) >= _MAX_CACHED:
                 self._strips.clear()
@@ -211,9 +196,10 @@ class RowList(ScrollView, can_focus=True):
 
     def _style(self, name: str, base: str) -> Style:
         if (style := self._styles.get((name, base))) is None:
+            styles = row_styles(self.app.theme_variables)
             style = self.rich_style
             for part in filter(None, (base, name)):
-                style += self.get_component_rich_style(f"row--{part}", partial=True)
+                style += styles[part]
             self._styles[name, base] = style
         return style
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from rich.color import Color as RichColor
+from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
@@ -27,6 +31,32 @@ def state_colors(theme: Theme) -> dict[str, str]:
     """The colors of states and kinds where a theme doesn't say."""
     colors = theme.to_color_system().generate()
     return {f"ax-{state}": colors[color] for state, color in STATES.items()}
+
+
+def row_styles(variables: Mapping[str, str]) -> Mapping[str, Style]:
+    """What the parts of rows look like in a theme, by their names: those of STATES, `strong`,
+    `accent`, and `blurred` for the cursor where the focus isn't. Not by component classes, since
+    each of these is worked out anew for every list that is mounted."""
+    return _row_styles(tuple(variables[f"ax-{state}"] for state in STATES), variables["accent"])
+
+
+@lru_cache(maxsize=32)
+def _row_styles(colors: tuple[str, ...], accent: str) -> Mapping[str, Style]:
+    values = dict(zip(STATES, colors, strict=True))
+    cursor, blurred = values.pop("cursor"), values.pop("cursor-blurred")
+    return {
+        **{state: Style(color=_rich(value)) for state, value in values.items()},
+        "accent": Style(color=_rich(accent)),
+        "strong": Style(bold=True),
+        "cursor": Style(bgcolor=_rich(cursor), bold=True),
+        "blurred": Style(bgcolor=_rich(blurred)),
+    }
+
+
+def _rich(value: str) -> RichColor | None:
+    """A color of a theme's variable, whose opacity rows don't know; None for none at all."""
+    color = Color.parse(value.split()[0])
+    return color.rich_color if color.a else None
 
 
 def _theme(found: ThemeFile) -> Theme:
