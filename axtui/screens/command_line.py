@@ -153,7 +153,7 @@ async def obey(ui: AxtuiApp, order: Order, offered: Mapping[str, ActiveBinding])
             if not hasattr(ui.screen, "action_new"):
                 ui.show_view("runs")
             await ui.run_action("screen.new")
-        case "quit":
+        case "app.quit":
             ui.exit()
         case name:
             await ui.do(offered[name])

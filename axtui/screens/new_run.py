@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
@@ -12,13 +12,17 @@ from textual.widgets import Input, Select, Static, TextArea
 
 from axtui.model.codec import load_json
 from axtui.model.ids import new_id
+from axtui.model.words import one_line
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
+from axtui.widgets.text import fit
 
 if TYPE_CHECKING:
     from axtui.app import AxtuiApp
+    from axtui.client import AgentInfo
 
 _DEFAULT = ("the default", "")
+_ABOUT = 50
 
 
 class NewRunScreen(ModalScreen[str]):
@@ -26,11 +30,16 @@ class NewRunScreen(ModalScreen[str]):
 
     BINDINGS = bindings("dialog")
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Why agents can't run, by their ids.
+        self._problems: dict[str, str] = {}
+
     def compose(self) -> ComposeResult:
         """Agent, input, configuration."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "new run"
-            yield Static("agent", classes="label")
+            yield Static("agent; looking which there are …", id="agents", classes="label")
             yield Select([_DEFAULT], value="", allow_blank=False, id="agent", compact=True)
             yield Static("input", classes="label")
             yield TextArea(id="input")
@@ -52,15 +61,19 @@ class NewRunScreen(ModalScreen[str]):
     @work
     async def _fill(self) -> None:
         agents = await self.ui.attempt(self.ui.desk.client.agents())
+        self._problems = {agent.id: agent.problem for agent in agents or ()}
         options = [
-            (f"{agent.id}  {agent.problem or agent.description}"[:200], agent.id)
-            for agent in agents or ()
+            (f"{agent.id}  {_about(agent)}", agent.id)
+            for agent in sorted(agents or (), key=lambda agent: bool(agent.problem))
         ]
         select: Select[str] = self.query_one(Select)
-        # Who was faster goes on choosing.
-        expanded = select.expanded
         select.set_options([_DEFAULT, *options])
-        select.expanded = expanded
+        self.query_one("#agents", Static).update("agent")
+
+    @on(Select.Changed)
+    def _chosen(self, event: Select.Changed) -> None:
+        """Say why what was chosen can't run, if it can't."""
+        self.query_one("#problem", Static).update(self._problems.get(str(event.value), ""))
 
     def action_cancel(self) -> None:
         self.dismiss("")
@@ -90,3 +103,8 @@ class NewRunScreen(ModalScreen[str]):
 
         if await self.ui.attempt(start()):
             self.dismiss(name)
+
+
+def _about(agent: AgentInfo) -> str:
+    """In a line: what it is for, or that it can't run."""
+    return fit(one_line("can't run" if agent.problem else agent.description), _ABOUT).rstrip()

@@ -68,6 +68,24 @@ class Terminal:
             time.sleep(0.05)
         return shown
 
+    def press_until(self, key: str, text: str) -> None:
+        """Press a key, again if nothing comes of it: where the focus is can't be seen in text, and
+        it moves a moment after the key for that."""
+        end = time.monotonic() + SECONDS
+        while True:
+            self.press(key)
+            again = time.monotonic() + 3.0
+            while time.monotonic() < again:
+                if text in self.text():
+                    return
+                time.sleep(0.05)
+            assert time.monotonic() < end, f"{text!r} never came:\n{self.text()}"
+
+    def pid(self) -> int:
+        """The process of the UI."""
+        shell = self("display-message", "-p", "#{pane_pid}").strip()
+        return int(subprocess.check_output(["pgrep", "-P", shell], text=True).split()[0])
+
     def axtui(self, *arguments: str) -> str:
         """A command on the same log; what it prints."""
         command = [sys.executable, "-m", "axtui", *arguments, "--data-dir", str(self.data_dir)]
@@ -107,9 +125,46 @@ def terminal(
     terminal.close()
 
 
+def start_run(terminal: Terminal, agent: str, text: str) -> None:
+    """By the dialog, with keys alone."""
+    terminal.press("c")
+    terminal.until("new run")
+    terminal.type(text)
+    terminal.wait(lambda shown: "looking" not in shown, "the agents")
+    terminal.press("BTab")
+    terminal.press_until("Enter", f"{agent}  ")
+    # A list goes to what is typed.
+    terminal.type(agent)
+    terminal.press("Enter")
+    terminal.wait(lambda shown: "▲" not in shown, "a choice")
+    terminal.press("C-s")
+    terminal.until("F2 timeline")
+
+
 def made(terminal: Terminal, *arguments: str) -> None:
     """A run that was before."""
     terminal.axtui("exec", "--agent", *arguments)
+
+
+def test_a_run_is_started_and_watched_to_its_end(terminal: Terminal) -> None:
+    terminal.start()
+    terminal.until("no runs yet")
+    start_run(terminal, "echo", "hello from a person")
+    terminal.until("run.completed")
+    assert [found["state"] for found in terminal.listed()] == ["completed"]
+
+
+def test_a_question_is_answered(terminal: Terminal) -> None:
+    terminal.axtui("exec", "--agent", "demo", "--input", "go", "--agent-config", '{"speed": 0}')
+    terminal.start()
+    terminal.until("1 waiting")
+    terminal.press("a")
+    terminal.until("Publish the page?", "y approve")
+    terminal.wait(lambda shown: "armed in" not in shown, "armed")
+    terminal.press("y")
+    terminal.wait(lambda shown: "1 waiting" not in shown, "an answer")
+    terminal.press("q")
+    terminal.until("✓ completed")
 
 
 def test_a_run_is_paused_resumed_and_canceled(terminal: Terminal) -> None:
@@ -129,6 +184,22 @@ def test_a_run_is_paused_resumed_and_canceled(terminal: Terminal) -> None:
     assert terminal.listed()[0]["state"] == "canceled"
 
 
+def test_a_run_is_forked_at_an_event(terminal: Terminal) -> None:
+    made(terminal, "shell", "--input", "echo one\necho two")
+    terminal.start()
+    terminal.until("✓ completed")
+    terminal.press("Enter")
+    terminal.until("run.completed")
+    terminal.press("g", "j", "j", "j")
+    terminal.until("#4 step.completed")
+    terminal.press("f")
+    terminal.until("after event", "4")
+    terminal.press("C-s")
+    terminal.until("forked as")
+    forks = [found for found in terminal.listed() if found["parent_id"]]
+    assert [found["parent_seq"] for found in forks] == [4]
+
+
 def test_events_are_filtered_and_looked_into(terminal: Terminal) -> None:
     made(terminal, "shell", "--input", "echo one\necho two")
     terminal.start()
@@ -141,6 +212,20 @@ def test_events_are_filtered_and_looked_into(terminal: Terminal) -> None:
     terminal.wait(lambda shown: "step.started" not in shown.split("inspector")[0], "the filter")
     terminal.press("Escape")
     terminal.until("run.started")
+
+
+def test_commands_are_typed(terminal: Terminal) -> None:
+    made(terminal, "echo", "--input", "hello", "--conversation", "named")
+    terminal.start()
+    terminal.until("✓ completed")
+    terminal.press(":")
+    terminal.type("run named")
+    terminal.press("Enter")
+    terminal.until("F2 timeline", "run.completed")
+    terminal.press(":")
+    terminal.type("quit")
+    terminal.press("Enter")
+    terminal.until(_DONE)
 
 
 def test_the_help_is_made_of_what_can_be_done(terminal: Terminal) -> None:
@@ -161,6 +246,19 @@ def test_the_screen_is_as_it_was_when_it_ends(terminal: Terminal) -> None:
     assert terminal("display-message", "-p", "#{alternate_on}").strip() == "0"
 
 
+def test_a_run_goes_on_though_the_terminal_is_killed(terminal: Terminal) -> None:
+    terminal.start()
+    terminal.until("no runs yet")
+    start_run(terminal, "shell", "sleep 1; echo one; sleep 1; echo two")
+    terminal.until("step.started")
+    os.kill(terminal.pid(), signal.SIGKILL)
+    terminal.until(_DONE)
+    end = time.monotonic() + SECONDS
+    while terminal.listed()[0]["state"] != "completed":
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def test_any_size_will_do(terminal: Terminal) -> None:
     made(terminal, "shell", "--input", "echo one")
     terminal.start()
@@ -172,6 +270,17 @@ def test_any_size_will_do(terminal: Terminal) -> None:
     terminal.until("F2 timeline", "run.completed")
     terminal.press("q")
     terminal.until("✓ completed")
+
+
+def test_nothing_that_a_tool_puts_out_is_obeyed(terminal: Terminal) -> None:
+    made(terminal, "shell", "--input", r"printf '\033]2;pwned\007\033[2J\033[31mred\033[5;5H'")
+    terminal.start()
+    terminal.until("✓ completed")
+    terminal.press("Enter")
+    terminal.until("run.completed")
+    terminal.press("g", "j", "j", "j")
+    terminal.until("#4 step.completed", "red")
+    assert "pwned" not in terminal("display-message", "-p", "#{pane_title}")
 
 
 def test_without_color_and_with_ascii_alone(terminal: Terminal) -> None:
