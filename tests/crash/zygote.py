@@ -112,11 +112,7 @@ def _wait_for_orphans() -> list[str]:
             continue
         if time.monotonic() > until:
             for pid in shim.children():
-                described = _described(pid)
-                # Between two system calls of its own bwrap dies with its parent while the child
-                # that it has just made waits for its word for good, and does nothing.
-                if not ("eventfd" in described and "bwrap" in described):
-                    outlived.append(described)
+                outlived.append(_described(pid))
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.001)
 

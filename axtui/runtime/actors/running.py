@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import fcntl
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Mapping
 
 from axtui.agent import ToolError
@@ -121,6 +123,8 @@ class Running:
                 pass_fds=inherited,
                 start_new_session=True,
             )
+            if sandbox:
+                _kill_when_closed(stdin, process.pid)
         except (OSError, ValueError, NoSandbox) as error:
             for end in (guard, said, heard):
                 os.close(end)
@@ -244,6 +248,20 @@ async def _gone(pidfd: int) -> None:
     # Whoever is process 1 of a container has inherited it.
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)  # noqa: ASYNC222
+
+
+def _kill_when_closed(read_end: int, group: int) -> None:
+    """Have the kernel kill a process group once nobody can write to a pipe any more.
+
+    That a controller is gone bubblewrap's first process may learn, and die of, after it has made
+    its second and before it has let that begin; it would wait for ever. See F_SETSIG in fcntl(2).
+    """
+    if sys.platform == "linux":
+        fcntl.fcntl(read_end, fcntl.F_SETSIG, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            fcntl.fcntl(read_end, fcntl.F_SETOWN, -group)
+        flags = fcntl.fcntl(read_end, fcntl.F_GETFL)
+        fcntl.fcntl(read_end, fcntl.F_SETFL, flags | os.O_ASYNC)
 
 
 def _patient_pipe() -> tuple[int, int]:

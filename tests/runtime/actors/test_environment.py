@@ -255,6 +255,22 @@ def test_a_controller_that_is_killed_while_a_command_starts(any_place: Place, ki
         killed_controller(any_place, kind, "sleep 86399", -milliseconds / 1000)
 
 
+# Like bubblewrap's first process between making its second and letting that begin.
+HALF_BEGUN = """#!/bin/sh
+for last; do :; done
+case $last in *86399*) sleep 86399 <&0 & echo; wait;; esac
+"""
+
+
+def test_a_sandbox_that_has_half_begun_goes_with_its_controller(
+    sandbox: None, make_place: MakePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bwrap").write_text(HALF_BEGUN)
+    (tmp_path / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    killed_controller(make_place(sandbox="bubblewrap"), "bubblewrap", "sleep 86399", 0)
+
+
 BOMB = "b() { b | b & }; b"
 
 
