@@ -60,7 +60,7 @@ class QuestionCard(Vertical):
 
     DEFAULT_CSS = """
     QuestionCard {
-        & > #about { height: 1fr; padding: 0 1; }
+        & > About { height: 1fr; padding: 0 1; }
         & > #answers { height: auto; min-height: 2; max-height: 4; padding: 0 1; color: $ax-dim; }
         & > Words { height: 1; border: none; padding: 0 1; background: $surface; display: none; }
         & > Words.-open { display: block; }
@@ -79,7 +79,7 @@ class QuestionCard(Vertical):
 
     def compose(self) -> ComposeResult:
         """The question, what can be done, and where to type."""
-        yield About(id="about")
+        yield About()
         yield Static("", id="answers", markup=False)
         yield Words(id="words")
 

@@ -69,7 +69,9 @@ def drawn(app: AxtuiApp) -> str:
     console = Console(
         width=width, height=height, file=io.StringIO(), force_terminal=True, record=True
     )
-    console.print(app.screen._compositor.render_update(full=True, simplify=True))
+    behind = app._background_screens
+    update = app.screen._compositor.render_update(full=True, screen_stack=behind, simplify=True)
+    console.print(update)
     return console.export_text()
 
 

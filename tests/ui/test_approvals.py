@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -18,9 +19,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from axtui.app import AxtuiApp
-from axtui.client import Config, RunOptions, connect, load_config
+from axtui.client import Config, Refused, RunOptions, connect, load_config
 from axtui.model.codec import event_to_json
-from axtui.model.fold import is_open, status
+from axtui.model.fold import status
 from axtui.model.ids import new_id
 from axtui.runtime.eventlog.lease import holder
 from axtui.screens.approvals import ApprovalsScreen
@@ -105,7 +106,8 @@ class Desk:
     async def end(self) -> None:
         """End what was started and goes on."""
         for name in self.started:
-            if is_open(await self.client.state(name)):
+            # It may have ended by itself meanwhile.
+            with contextlib.suppress(Refused):
                 await self.client.cancel(name, "")
 
     async def asked(self, name: str) -> Any:
@@ -346,15 +348,16 @@ async def test_a_command_is_there_to_its_last_character(config: Config) -> None:
             ui.app.pop_screen()
 
 
-async def test_a_diff_is_shown_whole(config: Config) -> None:
+@pytest.mark.parametrize("width", [50, 100, 130, 200])
+async def test_a_diff_is_shown_whole(config: Config, width: int) -> None:
     content = "\n".join(f"line-{n}-{'z' * 200}" for n in range(390))
-    async with desk(config) as ui:
+    async with desk(config, width) as ui:
         name = await ui.start("writer", content, approve="ask")
         card = await ui.open(name)
         # It is kept apart from the question.
         assert card.asked is not None
         assert card.asked.question.diff.HasField("blob")
-        await until(ui.pilot, lambda: card.complete)
+        await until(ui.pilot, lambda: card.complete and card.query_one(About).size.width)
         lines = read(card.query_one(About))
         shown = "".join(map(str.lstrip, lines))
         assert all(f"+line-{n}-{'z' * 200}" in shown for n in range(390))

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.command import CommandPalette
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
 from axtui.app import AxtuiApp
@@ -19,32 +21,45 @@ from axtui.client import connect
 from axtui.model.events import Draft, user_message
 from axtui.runtime.config import Config
 from axtui.runtime.eventlog.sqlite import SqliteLog
+from axtui.screens.actors import ActorsScreen
+from axtui.screens.approvals import ApprovalsScreen
+from axtui.screens.command_line import CommandLineScreen
+from axtui.screens.confirm import ConfirmScreen
+from axtui.screens.fork import ForkScreen
+from axtui.screens.help import HelpScreen
+from axtui.screens.jump import JumpScreen
+from axtui.screens.new_run import NewRunScreen
+from axtui.screens.run import RunScreen
+from axtui.screens.runs import RunsScreen
+from axtui.screens.themes import ThemesScreen
 from axtui.v1 import event_pb2 as pb
 from axtui.widgets import bars
 from axtui.widgets.runs_table import RunsTable
+from axtui.widgets.timeline import Timeline
 
 from .harness import until
 from .opened import drawn
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 SIZES = ((160, 45), (120, 40), (80, 24), (60, 18))
-SCREENS: dict[str, tuple[str, ...]] = {
-    "runs": (),
-    "timeline": ("down", "enter", "up", "up"),
-    "steps": ("down", "enter", "f3"),
-    "chat": ("down", "enter", "f4"),
-    "waterfall": ("down", "enter", "f5"),
-    "approvals": ("a",),
-    "actors": ("3",),
-    "new-run": ("c",),
-    "fork": ("down", "f"),
-    "cancel": ("x",),
-    "delete": ("D",),
-    "help": ("question_mark",),
-    "command": ("colon", "r"),
-    "palette": ("ctrl+p",),
-    "themes": ("t",),
-    "jump": ("down", "enter", "semicolon"),
+# The keys by which one gets there, and what is on top then.
+SCREENS: dict[str, tuple[tuple[str, ...], type[Screen[Any]]]] = {
+    "runs": ((), RunsScreen),
+    "timeline": (("down", "enter", "up", "up"), RunScreen),
+    "steps": (("down", "enter", "f3"), RunScreen),
+    "chat": (("down", "enter", "f4"), RunScreen),
+    "waterfall": (("down", "enter", "f5"), RunScreen),
+    "approvals": (("a",), ApprovalsScreen),
+    "actors": (("3",), ActorsScreen),
+    "new-run": (("c",), NewRunScreen),
+    "fork": (("down", "f"), ForkScreen),
+    "cancel": (("x",), ConfirmScreen),
+    "delete": (("D",), ConfirmScreen),
+    "help": (("question_mark",), HelpScreen),
+    "command": (("colon", "r"), CommandLineScreen),
+    "palette": (("ctrl+p",), CommandPalette),
+    "themes": (("t",), ThemesScreen),
+    "jump": (("down", "enter", "semicolon"), JumpScreen),
 }
 # Of what isn't about the size, one is enough.
 BOTH = [(name, size) for name in SCREENS for size in SIZES if size != (160, 45) or "-" not in name]
@@ -123,13 +138,19 @@ def _app(folder: Path, theme: str = "") -> AxtuiApp:
     return AxtuiApp(lambda: connect(Config(data_dir=folder)), theme=theme)
 
 
-def _ready(app: AxtuiApp, keys: tuple[str, ...]) -> Callable[[Pilot[Any]], Any]:
+def _ready(app: AxtuiApp, screen: str) -> Callable[[Pilot[Any]], Any]:
+    keys, wanted = SCREENS[screen]
+
     async def ready(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: app.is_open)
         await until(pilot, lambda: app.screen.query(RunsTable).first().count)
         for key in keys:
-            await _settled(app, pilot)
+            if isinstance(app.screen, RunScreen):
+                await until(pilot, lambda: app.screen.query(Timeline).first().count)
             await pilot.press(key)
+            if key == "enter":
+                await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await until(pilot, lambda: isinstance(app.screen, wanted))
         await _settled(app, pilot)
 
     return ready
@@ -138,8 +159,8 @@ def _ready(app: AxtuiApp, keys: tuple[str, ...]) -> Callable[[Pilot[Any]], Any]:
 async def _settled(app: AxtuiApp, pilot: Pilot[Any]) -> None:
     """Until nothing has changed for a while, in which every poll has had its turn."""
     before, same = drawn(app), 0
-    while same < 3:
-        await pilot.pause(0.15)
+    while same < 5:
+        await pilot.pause(0.12)
         now = drawn(app)
         before, same = now, same + 1 if now == before else 0
 
@@ -147,14 +168,14 @@ async def _settled(app: AxtuiApp, pilot: Pilot[Any]) -> None:
 @pytest.mark.parametrize(("screen", "size"), BOTH, ids=str)
 def test_every_screen(store: Path, snap_compare: Any, screen: str, size: tuple[int, int]) -> None:
     app = _app(store)
-    assert snap_compare(app, terminal_size=size, run_before=_ready(app, SCREENS[screen]))
+    assert snap_compare(app, terminal_size=size, run_before=_ready(app, screen))
 
 
 @pytest.mark.parametrize("screen", ["runs", "timeline", "approvals", "help"])
 @pytest.mark.parametrize("theme", ["axtui-light", "ansi-dark"])
 def test_in_another_theme(store: Path, snap_compare: Any, screen: str, theme: str) -> None:
     app = _app(store, theme)
-    assert snap_compare(app, terminal_size=(120, 40), run_before=_ready(app, SCREENS[screen]))
+    assert snap_compare(app, terminal_size=(120, 40), run_before=_ready(app, screen))
 
 
 @pytest.mark.parametrize("screen", ["runs", "timeline", "approvals"])
@@ -163,4 +184,4 @@ def test_without_color(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = _app(store)
-    assert snap_compare(app, terminal_size=(120, 40), run_before=_ready(app, SCREENS[screen]))
+    assert snap_compare(app, terminal_size=(120, 40), run_before=_ready(app, screen))
