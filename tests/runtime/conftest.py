@@ -120,10 +120,12 @@ class World:
         return conversation.state
 
     async def waiting(self, questions: int = 1, id: str = ID) -> list[st.Question]:
-        """The open questions, once there are so many and nothing else goes on."""
+        """The open questions, once there are so many, nothing else goes on, and all of it is on
+        disk."""
         state = await self.until(
             lambda state: len(state.questions) == questions and is_waiting(state), id
         )
+        await self.settled(id)
         return sorted(state.questions.values(), key=lambda question: question.seq)
 
     async def records(self, id: str = ID) -> list[Record]:
