@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _QUIT_SECONDS = 2.0
+_AT_ONCE_SECONDS = 0.1
 _QUESTIONS_SECONDS = 0.5
 _REPEAT_SECONDS = 10.0
 _WATCH_MS = 2000
@@ -265,17 +267,28 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             if word == "run" and run != self.settings.last_run:
                 self.keep(last_run=run)
 
-    def show_view(self, address: str) -> None:
-        """Go to a screen by its address: back, if it is open, or else by opening it."""
+    @work(exclusive=True, group="open run")
+    async def open_run(self, conversation_id: str) -> None:
+        """Show a run, with its events if they can be had at once."""
+        from axtui.client import LogError, Refused, Unreachable
         from axtui.screens.run import RunScreen
 
+        screen = RunScreen(conversation_id)
+        # What goes wrong here is told where the screen tries it again.
+        with contextlib.suppress(TimeoutError, LogError, Refused, Unreachable):
+            async with asyncio.timeout(_AT_ONCE_SECONDS):
+                await screen.load(self.desk)
+        await self.push_screen(screen)
+
+    def show_view(self, address: str) -> None:
+        """Go to a screen by its address: back, if it is open, or else by opening it."""
         while len(self.screen_stack) > 2 and getattr(self.screen, "address", "") != address:
             self.pop_screen()
         word, _, run = address.partition(" ")
         if getattr(self.screen, "address", "") == address:
             return
         if word == "run":
-            self.push_screen(RunScreen(run))
+            self.open_run(run)
         else:
             self.call_next(self.run_action, word)
 

@@ -209,7 +209,7 @@ def _stall(setup: Setup, table: Table) -> None:
     with _source(folder, STALL_SECONDS) as source:
         argv = [sys.executable, "-m", "axtui", "--data-dir", str(folder)]
         with _terminal(argv) as terminal:
-            _until_drawn(terminal, b"running")
+            _until_drawn(terminal, b"flood")
             os.write(terminal, b"\r")
             _until_drawn(terminal, b"timeline")
             _begin(source)

@@ -52,9 +52,7 @@ class Acting(_Base):
 
         started = await self.ui.push_screen_wait(NewRunScreen())
         if started:
-            from axtui.screens.run import RunScreen
-
-            await self.app.push_screen(RunScreen(started))
+            self.ui.open_run(started)
 
     @work
     async def action_resume(self) -> None:

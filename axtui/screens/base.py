@@ -44,6 +44,10 @@ class PlainScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """The bars around the panes."""
+        # Before anything has a style, or all of them would be worked out again a moment later.
+        width = self.app.size.width
+        _, fits = max(found for found in self.ui.HORIZONTAL_BREAKPOINTS if found[0] <= width)
+        self.update_classes({fits: True}, update=False)
         yield TopBar()
         yield from self.panes()
         yield KeyBar()

@@ -15,6 +15,7 @@ from axtui.model.fold import is_open
 from axtui.model.words import count, one_line, printable
 from axtui.screens.acting import Acting
 from axtui.screens.base import PlainScreen
+from axtui.ui.desk import Desk
 from axtui.ui.line import Line
 from axtui.ui.log_view import LogView
 from axtui.v1 import state_pb2 as st
@@ -88,32 +89,47 @@ class RunScreen(Acting, PlainScreen):
     def on_mount(self) -> None:
         """The timeline has the focus."""
         self.crumbs = f"› runs › {self.conversation_id[:8]}"
-        super().on_mount()
-        self._views.timeline.focus()
         self._about.border_title = "run"
         self._actors.border_title = "actors"
         self._inspector.border_title = "inspector"
         self._output.border_title = "output"
+        self._views.timeline.focus()
         self._titles()
+        super().on_mount()
 
     def opened(self) -> None:
         """Show the log, and keep it up."""
         self._inspector.client = self.desk.client
-        self._open()
+        if self.view is not None:
+            self._show()
+        else:
+            self._open()
+
+    async def load(self, desk: Desk) -> None:
+        """Have the newest events; may be done before the screen is shown, which then needs to be
+        drawn but once. Raises what reading a log does."""
+        client = desk.client
+        joined = bool(desk.server) or await client.join(start=False)
+        state = await client.state(self.conversation_id)
+        view = LogView(client, self.conversation_id, state.seq, self._arrived, self._failed)
+        await view.load(state.seq)
+        self._joined, self.state, self.view = joined, state, view
 
     @work(exclusive=True, group="open")
     async def _open(self) -> None:
-        client = self.desk.client
         try:
-            self._joined = bool(self.desk.server) or await client.join(start=False)
-            state = await client.state(self.conversation_id)
+            await self.load(self.desk)
         except (Refused, LogError, Unreachable) as error:
             self._failed(error)
             self._views.timeline.empty_text = "it can't be shown"
-            return
-        self.view = LogView(client, self.conversation_id, state.seq, self._arrived, self._failed)
-        self._take_state(state)
+        else:
+            self._show()
+
+    def _show(self) -> None:
+        assert self.view is not None
+        self._take_state(self.state)
         self._views.show(self.view)
+        self._titles()
         self._follow()
         self._keep_state()
         self.set_interval(_SECONDS, self._titles)

@@ -127,9 +127,7 @@ class RunsScreen(Acting, PlainScreen):
     @on(RowList.Opened)
     def _open(self) -> None:
         if self.listed:
-            from axtui.screens.run import RunScreen
-
-            self.app.push_screen(RunScreen(self.conversation_id))
+            self.ui.open_run(self.conversation_id)
 
     # What keys do
 

@@ -108,6 +108,11 @@ class LogView:
             record = self.record(seq, single=True)
         return record
 
+    async def load(self, seq: int) -> None:
+        """Have an event, and those around it, here before they are asked for."""
+        if seq:
+            await self._load((seq - 1) // PAGE)
+
     async def close(self) -> None:
         """Fetch no more."""
         if self._fetching is not None:

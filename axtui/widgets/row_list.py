@@ -162,7 +162,7 @@ class RowList(ScrollView, can_focus=True):
         if index >= self.count:
             if y == 0 and not self.count and self.empty_text:
                 return self._strip([(f" {self.empty_text}", "dim")], width)
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._style("", ""))
         if index == self.cursor:
             return self._row(index, width, "cursor" if self.has_focus else self.unfocused)
         if (strip := self._strips.get(index)) is None:

@@ -34,6 +34,7 @@ from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.screens.run import RunScreen
 from axtui.v1 import event_pb2 as pb
 from axtui.widgets.row_list import Cells, RowList
+from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.timeline import Timeline
 from bench.children import peak_rss_mib
 
@@ -46,9 +47,12 @@ _TEXT = "what a tool has printed, " * 12
 
 
 class Frames(HeadlessDriver):
-    """Takes frames as a terminal would, ANSI included, and remembers when."""
+    """Takes frames as a terminal would, ANSI included, and remembers when; and when the one came
+    that held `wanted`."""
 
     times: list[float]
+    wanted = ""
+    found_at = 0.0
 
     @property
     def is_headless(self) -> bool:
@@ -58,6 +62,8 @@ class Frames(HeadlessDriver):
     def write(self, data: str) -> None:
         """A frame, or a part of it."""
         self.__dict__.setdefault("times", []).append(time.perf_counter())
+        if self.wanted and self.wanted in data:
+            self.wanted, self.found_at = "", self.times[-1]
 
 
 def minimal() -> None:
@@ -90,7 +96,8 @@ async def drawn(folder: Path, use: Callable[[AxtuiApp, Pilot[Any]], Any]) -> Non
     app.driver_class = Frames
 
     async def pilot(pilot: Pilot[Any]) -> None:
-        await until(lambda: hasattr(app.desk, "client"))
+        await until(lambda: app.is_open and app.screen.query(RunsTable).first().count)
+        await asyncio.sleep(0.5)
         tell(json.dumps(await use(app, pilot)))
         app.exit()
 
@@ -119,11 +126,11 @@ def tell(line: str) -> None:
     os.write(1, f"{line}\n".encode())
 
 
-def opened(app: AxtuiApp, name: str) -> RunScreen:
+async def opened(app: AxtuiApp, name: str) -> RunScreen:
     """The screen of a run."""
-    screen = RunScreen(name)
-    app.push_screen(screen)
-    return screen
+    await app.open_run(name).wait()
+    assert isinstance(app.screen, RunScreen)
+    return app.screen
 
 
 def shows(screen: RunScreen, seq: int) -> bool:
@@ -133,10 +140,13 @@ def shows(screen: RunScreen, seq: int) -> bool:
 
 async def open_and_jump(name: str, app: AxtuiApp, pilot: Pilot[Any]) -> dict[str, Any]:
     """From the key to the frame, in milliseconds."""
+    frames = app._driver
+    assert isinstance(frames, Frames)
+    frames.wanted = "run.started" if name == EMPTY else "note  "
     began = time.perf_counter()
-    screen = opened(app, name)
-    at = await painted(app, lambda: screen.view is not None and shows(screen, screen.view.head))
-    open_ms = (at - began) * 1000
+    screen = await opened(app, name)
+    await until(lambda: frames.found_at)
+    open_ms = (frames.found_at - began) * 1000
     assert screen.view is not None
     timeline, chance = screen.query_one(Timeline), random.Random(1)
     jumps = []
@@ -160,7 +170,7 @@ class Constant(RowList):
 
 async def scroll(app: AxtuiApp, pilot: Pilot[Any]) -> dict[str, float]:
     """CPU a page, of the timeline and of the same widget with constant text."""
-    screen = opened(app, LONG)
+    screen = await opened(app, LONG)
     await until(lambda: screen.view is not None and shows(screen, screen.view.head))
     timeline = screen.query_one(Timeline)
     ours = await _pages(timeline, pilot)
@@ -206,7 +216,7 @@ async def source(folder: Path, seconds: float) -> None:
 
 async def watch(seconds: float, app: AxtuiApp, pilot: Pilot[Any]) -> dict[str, float]:
     """How late the loop is, frames a second, and events that aren't there in the end."""
-    screen = opened(app, FLOOD)
+    screen = await opened(app, FLOOD)
     await until(lambda: screen.view is not None)
     assert screen.view is not None
     tell("ready")
