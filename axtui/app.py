@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from textual import work
+from textual import events, work
 from textual.actions import SkipAction
 from textual.app import App
 from textual.binding import ActiveBinding, Binding
@@ -29,6 +29,7 @@ from axtui.ui.themes import folders
 from axtui.widgets.ascii import Ascii
 from axtui.widgets.attention import Attention
 from axtui.widgets.bindings import bindings, offered
+from axtui.widgets.key_queue import KeyQueue
 from axtui.widgets.theming import own_themes, state_colors
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         self._left_at = 0.0
         self._attention = Attention(self)
         self._address = self._last_address = ""
+        self._keys = KeyQueue(self, super().on_event)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colors of states and kinds for themes that don't say."""
@@ -108,6 +110,13 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
     def get_key_display(self, binding: Binding) -> str:
         """A key as all of the UI calls it."""
         return shown(binding.key)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take keys one after the other."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Draw first, connect then."""

@@ -378,7 +378,7 @@ class RunScreen(Acting, PlainScreen):
 
     def action_filter(self) -> None:
         self._search.add_class("-open")
-        self._search.focus()
+        self.set_focus(self._search)
 
     @on(Input.Submitted, "#search")
     def _filtered(self, event: Input.Submitted) -> None:

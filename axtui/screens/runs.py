@@ -30,8 +30,14 @@ class RunsScreen(Acting, PlainScreen):
 
     BINDINGS = bindings("runs")
     crumbs = "› runs"
-    # Why the list can't be had; empty if it can, None before it was looked for.
-    _problem: str | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._table = RunsTable(id="runs")
+        self._about = Lines(id="preview", classes="pane")
+        self._search = Input(placeholder="words, state:failed, agent:shell", id="search")
+        # Why the list can't be had; empty if it can, None before it was looked for.
+        self._problem: str | None = None
 
     @property
     def address(self) -> str:
@@ -41,28 +47,28 @@ class RunsScreen(Acting, PlainScreen):
     def panes(self) -> ComposeResult:
         """The table and the preview."""
         with Horizontal(id="body"):
-            yield RunsTable(id="runs").add_class("pane")
-            yield Lines(id="preview", classes="pane")
-        yield Input(placeholder="words, state:failed, agent:shell", id="search")
+            yield self._table.add_class("pane")
+            yield self._about
+        yield self._search
 
     def on_mount(self) -> None:
         """The table has the focus."""
         super().on_mount()
-        self.query_one(RunsTable).focus()
-        self.query_one(RunsTable).border_title = "runs"
-        self.query_one("#preview").border_title = "preview"
+        self._table.focus()
+        self._table.border_title = "runs"
+        self._about.border_title = "preview"
 
     def opened(self) -> None:
         """Show what there is, and keep it up."""
         self.runs = RunList(self.desk.client)
         self.runs.sort_by(self.ui.settings.sort, self.ui.settings.reverse)
-        self.query_one(RunsTable).runs = self.runs
+        self._table.runs = self.runs
         self._keep_up()
 
     @property
     def listed(self) -> Listed | None:
         """The conversation under the cursor."""
-        table = self.query_one(RunsTable)
+        table = self._table
         rows = table.runs.rows if table.runs else []
         return rows[table.cursor].listed if table.cursor < len(rows) else None
 
@@ -91,7 +97,7 @@ class RunsScreen(Acting, PlainScreen):
         self._keep_up()
 
     def _arranged(self) -> None:
-        table, bar = self.query_one(RunsTable), self.query_one(TopBar)
+        table = self._table
         table.empty_text = self._problem or (
             "nothing fits the filter" if self.runs.total else "no runs yet; press c to start one"
         )
@@ -102,12 +108,13 @@ class RunsScreen(Acting, PlainScreen):
         table.border_title = f"runs [{of_all}]{filtered}"
         direction = "↑" if self.runs.reverse else "↓"
         table.border_subtitle = f"by {self.runs.column.name} {direction}"
-        bar.connection = self.desk.connection(self.runs.controller_pid)
+        for bar in self.query(TopBar):
+            bar.connection = self.desk.connection(self.runs.controller_pid)
         self._preview()
 
     @on(RowList.Moved)
     def _moved(self) -> None:
-        self.query_one(RunsTable).remember()
+        self._table.remember()
         self._preview()
 
     @work(exclusive=True, group="preview", exit_on_error=False)
@@ -116,13 +123,13 @@ class RunsScreen(Acting, PlainScreen):
 
         listed = self.listed
         if listed is None:
-            self.query_one(Lines).show([])
+            self._about.show([])
             return
         name = listed.summary.id
         state = await self.ui.attempt(self.desk.client.state(name))
         if state is not None and self.conversation_id == name:
             lines = preview_lines(state, name in self.runs.driving)
-            self.query_one(Lines).show(lines, stay=True)
+            self._about.show(lines, stay=True)
 
     @on(RowList.Opened)
     def _open(self) -> None:
@@ -132,9 +139,8 @@ class RunsScreen(Acting, PlainScreen):
     # What keys do
 
     def action_filter(self) -> None:
-        search = self.query_one("#search", Input)
-        search.add_class("-open")
-        search.focus()
+        self._search.add_class("-open")
+        self.set_focus(self._search)
 
     @on(Input.Changed, "#search")
     def _filter(self, event: Input.Changed) -> None:
@@ -144,8 +150,8 @@ class RunsScreen(Acting, PlainScreen):
 
     @on(Input.Submitted, "#search")
     def _filtered(self) -> None:
-        self.query_one("#search").set_class(bool(self.runs.filter_text), "-open")
-        self.query_one(RunsTable).focus()
+        self._search.set_class(bool(self.runs.filter_text), "-open")
+        self._table.focus()
 
     def action_sort(self) -> None:
         self.runs.sort_by_next()

@@ -136,7 +136,7 @@ class QuestionCard(Vertical):
         words.placeholder = placeholder
         words.value = ""
         words.add_class("-open")
-        words.focus()
+        self.screen.set_focus(words)
 
     def close_words(self) -> None:
         """Have nothing typed any more."""
