@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from axtui.ui.commands import Order, Place, completions, parse, parse_place
 from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.timeline import Timeline
 
-from .harness import SECONDS, until
+from .harness import until
 from .opened import command, drawn, make_runs, opened, press, shows, told
 
 OFFERED = ("runs.resume", "run.pause", "app.quit", "app.runs", "list.up")
@@ -183,6 +182,4 @@ async def test_what_is_typed_ahead_is_for_what_it_opens(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         assert app.screen.conversation_id == "one"
         type_ahead(":", *"quit", "enter")
-        async with asyncio.timeout(SECONDS):
-            while app.is_running:
-                await asyncio.sleep(0.01)
+        await until(pilot, lambda: not app.is_running)
