@@ -298,6 +298,10 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     # What keys do
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What the server has nothing for is greyed."""
+        return None if self.desk.why_not(action) else True
+
     def action_help(self) -> None:
         from axtui.screens.help import HelpScreen
 
@@ -381,6 +385,14 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
         if not isinstance(self.screen, ActorsScreen):
             self.push_screen(ActorsScreen())
+
+    def action_search(self, words: str = "") -> None:
+        from axtui.screens.search import SearchScreen
+
+        if not isinstance(self.screen, SearchScreen):
+            self.push_screen(SearchScreen(words))
+        elif words:
+            self.screen.look_for(words)
 
     def action_approvals(self) -> None:
         from axtui.screens.approvals import ApprovalsScreen

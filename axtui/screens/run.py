@@ -35,13 +35,14 @@ _JOINS = 8
 
 
 class RunScreen(Acting, PlainScreen):
-    """Follows the run for as long as it is open."""
+    """Follows the run for as long as it is open, from its newest event on or else from `seq`."""
 
     BINDINGS = bindings("run")
 
-    def __init__(self, conversation_id: str) -> None:
+    def __init__(self, conversation_id: str, seq: int = 0) -> None:
         super().__init__()
         self._conversation_id = conversation_id
+        self._first_seq = seq
         self.view: LogView | None = None
         self.state = st.State()
         # The event that was jumped to, as long as the cursor is there, and the one that is shown.
@@ -114,6 +115,8 @@ class RunScreen(Acting, PlainScreen):
         self.view = LogView(client, self.conversation_id, state.seq, self._arrived, self._failed)
         self._take_state(state)
         self._views.show(self.view)
+        if self._first_seq:
+            self.go_to_seq(self._first_seq)
         self._follow()
         self._keep_state()
         self.set_interval(_SECONDS, self._titles)
