@@ -277,12 +277,12 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
                 self.keep(last_run=run)
 
     @work(exclusive=True, group="open run")
-    async def open_run(self, conversation_id: str) -> None:
-        """Show a run, with its events if they can be had at once."""
+    async def open_run(self, conversation_id: str, seq: int = 0) -> None:
+        """Show a run, at an event or the newest, with its events if they can be had at once."""
         from axtui.client import LogError, Refused, Unreachable
         from axtui.screens.run import RunScreen
 
-        screen = RunScreen(conversation_id)
+        screen = RunScreen(conversation_id, seq)
         # What goes wrong here is told where the screen tries it again.
         with contextlib.suppress(TimeoutError, LogError, Refused, Unreachable):
             async with asyncio.timeout(_AT_ONCE_SECONDS):
@@ -319,6 +319,10 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             self.notify(text, severity="error", markup=False)
 
     # What keys do
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What the server has nothing for is greyed."""
+        return None if self.desk.why_not(action) else True
 
     def action_help(self) -> None:
         from axtui.screens.help import HelpScreen
@@ -403,6 +407,14 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
         if not isinstance(self.screen, ActorsScreen):
             self.push_screen(ActorsScreen())
+
+    def action_search(self, words: str = "") -> None:
+        from axtui.screens.search import SearchScreen
+
+        if not isinstance(self.screen, SearchScreen):
+            self.push_screen(SearchScreen(words))
+        elif words:
+            self.screen.look_for(words)
 
     def action_approvals(self) -> None:
         from axtui.screens.approvals import ApprovalsScreen

@@ -149,6 +149,11 @@ async def obey(ui: AxtuiApp, order: Order, offered: Mapping[str, ActiveBinding])
             ui.choose_theme(argument)
         case "theme":
             await ui.run_action("theme")
+        case "search":
+            if why := ui.desk.why_not("search"):
+                ui.notify(why, severity="warning", markup=False)
+            else:
+                ui.action_search(argument)
         case "new":
             if not hasattr(ui.screen, "action_new"):
                 ui.show_view("runs")

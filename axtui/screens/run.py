@@ -36,13 +36,14 @@ _JOINS = 8
 
 
 class RunScreen(Acting, PlainScreen):
-    """Follows the run for as long as it is open."""
+    """Follows the run for as long as it is open, from its newest event on or else from `seq`."""
 
     BINDINGS = bindings("run")
 
-    def __init__(self, conversation_id: str) -> None:
+    def __init__(self, conversation_id: str, seq: int = 0) -> None:
         super().__init__()
         self._conversation_id = conversation_id
+        self._first_seq = seq
         self.view: LogView | None = None
         self.state = st.State()
         # The event that was jumped to, as long as the cursor is there, and the one that is shown.
@@ -112,7 +113,7 @@ class RunScreen(Acting, PlainScreen):
         joined = bool(desk.server) or await client.join(start=False)
         state = await client.state(self.conversation_id)
         view = LogView(client, self.conversation_id, state.seq, self._arrived, self._failed)
-        await view.load(state.seq)
+        await view.load(min(self._first_seq or state.seq, state.seq))
         self._joined, self.state, self.view = joined, state, view
 
     @work(exclusive=True, group="open")
@@ -129,6 +130,8 @@ class RunScreen(Acting, PlainScreen):
         assert self.view is not None
         self._take_state(self.state)
         self._views.show(self.view)
+        if self._first_seq:
+            self.go_to_seq(self._first_seq)
         self._titles()
         self._follow()
         self._keep_state()

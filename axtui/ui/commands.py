@@ -24,6 +24,7 @@ COMMANDS = (
     Command("run", "ID", "Open a run, by its id or the beginning of it", "runs"),
     Command("goto", "N|N%|+30s|-2m", "Go to an event: by number, by how far on it is, or by time"),
     Command("filter", "WORDS", "Show the rows that hold the words; without any, show all"),
+    Command("search", "WORDS", 'Find words, "phrases" and beginnings* in all conversations'),
     Command("theme", "NAME", "Use a theme; without a name, choose one", "themes"),
     Command("new", "", "Start a run"),
 )

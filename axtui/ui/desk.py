@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 # What actions call of a client; all others that write answer a question.
-_SAME = ("resume", "pause", "cancel", "fork", "delete")
+_SAME = ("resume", "pause", "cancel", "fork", "delete", "search")
 _METHODS = {"new": "start", **dict(zip(_SAME, _SAME, strict=True))}
 
 
@@ -49,9 +49,8 @@ class Desk:
 
     def why_not(self, action: str) -> str:
         """Why an action, by its name, can't be taken here; empty if it can."""
-        if action not in WRITING:
-            return ""
-        return self.refusals.get(_METHODS.get(action, "answer"), "")
+        method = _METHODS.get(action, "answer" if action in WRITING else "")
+        return self.refusals.get(method, "")
 
     def connection(self, controller_pid: int) -> str:
         """The connection in a few words."""

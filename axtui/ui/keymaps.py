@@ -39,6 +39,8 @@ PRESETS: dict[str, dict[str, str]] = {
         "lines.last": "end,alt+>",
         "runs.filter": "ctrl+s",
         "run.filter": "ctrl+s",
+        "search.query": "ctrl+s",
+        "words.results": "enter,down,ctrl+n",
         "confirm.cancel": "escape,ctrl+g",
         "dialog.cancel": "escape,ctrl+g",
         "help.up": "up,ctrl+p",

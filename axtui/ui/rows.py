@@ -13,6 +13,7 @@ from axtui.v1 import state_pb2 as st
 
 SHOWN_CHARS = 400
 FAILURES = frozenset({"step.failed", "run.failed", "actor.failed"})
+_COLORED = frozenset({"message", "step", "run", "approval", "actor", "note"})
 
 
 def event_of(record: Record) -> pb.Event:
@@ -42,8 +43,11 @@ def offset(time_us: int) -> str:
 
 
 def style_of(kind: str) -> str:
-    """What a theme calls the color of a kind."""
-    return "failed" if kind in FAILURES else kind.partition(".")[0]
+    """What a theme calls the color of a kind; empty if it has none for it."""
+    if kind in FAILURES:
+        return "failed"
+    word = kind.partition(".")[0]
+    return word if word in _COLORED else ""
 
 
 def event_text(event: pb.Event) -> str:

@@ -35,8 +35,9 @@ def state_colors(theme: Theme) -> dict[str, str]:
 
 def row_styles(variables: Mapping[str, str]) -> Mapping[str, Style]:
     """What the parts of rows look like in a theme, by their names: those of STATES, `strong`,
-    `accent`, and `blurred` for the cursor where the focus isn't. Not by component classes, since
-    each of these is worked out anew for every list that is mounted."""
+    `accent`, `hit` for what was searched for, and `blurred` for the cursor where the focus isn't.
+    Not by component classes, since each of these is worked out anew for every list that is
+    mounted."""
     return _row_styles(tuple(variables[f"ax-{state}"] for state in STATES), variables["accent"])
 
 
@@ -47,6 +48,7 @@ def _row_styles(colors: tuple[str, ...], accent: str) -> Mapping[str, Style]:
     return {
         **{state: Style(color=_rich(value)) for state, value in values.items()},
         "accent": Style(color=_rich(accent)),
+        "hit": Style(color=_rich(accent), bold=True),
         "strong": Style(bold=True),
         "cursor": Style(bgcolor=_rich(cursor), bold=True),
         "blurred": Style(bgcolor=_rich(blurred)),

@@ -20,6 +20,7 @@ from axtui.widgets.runs_table import RunsTable
 from tests.remote.harness import Serve
 
 from .harness import until
+from .opened import command
 
 
 @asynccontextmanager
@@ -98,6 +99,12 @@ async def test_what_google_ax_has_nothing_for(served: Serve) -> None:
         await pilot.press("x")
         await until(pilot, lambda: told(pilot))
         assert told(pilot) == ["Google AX has nothing for `axtui cancel`"]
+        assert can["app.search"] is False
+        await pilot.press("backslash")
+        why = "Google AX has nothing for a search"
+        await until(pilot, lambda: told(pilot).count(why) == 1)
+        await command(pilot, "search sea")
+        await until(pilot, lambda: told(pilot).count(why) == 2)
     await client.close()
 
 

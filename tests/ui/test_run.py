@@ -52,6 +52,15 @@ def below(widget: Any) -> str:
 SIZES = [(160, 45), (120, 40), (80, 24), (60, 18), (20, 12)]
 
 
+async def test_events_of_kinds_without_a_color_are_shown(tmp_path: Path) -> None:
+    forked = pb.ConversationForked(source_id="other", source_seq=2, exec_id="two")
+    await write(tmp_path, [*one_run(1), Draft(forked)])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await open_run(app, pilot)
+        await until(pilot, lambda: "conversation.fork" in text_of(screen.query_one(Timeline)))
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_newest_event_is_shown_and_inspected(
     tmp_path: Path, size: tuple[int, int]

@@ -31,9 +31,11 @@ from axtui.screens.jump import JumpScreen
 from axtui.screens.new_run import NewRunScreen
 from axtui.screens.run import RunScreen
 from axtui.screens.runs import RunsScreen
+from axtui.screens.search import SearchScreen
 from axtui.screens.themes import ThemesScreen
 from axtui.v1 import event_pb2 as pb
 from axtui.widgets import bars
+from axtui.widgets.hit_list import HitList
 from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.timeline import Timeline
 
@@ -51,6 +53,7 @@ SCREENS: dict[str, tuple[tuple[str, ...], type[Screen[Any]]]] = {
     "waterfall": (("down", "enter", "f5"), RunScreen),
     "approvals": (("a",), ApprovalsScreen),
     "actors": (("3",), ActorsScreen),
+    "search": (("backslash", *"library"), SearchScreen),
     "new-run": (("c",), NewRunScreen),
     "fork": (("down", "f"), ForkScreen),
     "cancel": (("x",), ConfirmScreen),
@@ -151,6 +154,8 @@ def _ready(app: AxtuiApp, screen: str) -> Callable[[Pilot[Any]], Any]:
             if key == "enter":
                 await until(pilot, lambda: isinstance(app.screen, RunScreen))
         await until(pilot, lambda: isinstance(app.screen, wanted))
+        for hits in app.screen.query(HitList):
+            await until(pilot, lambda hits=hits: hits.count)
         await _settled(app, pilot)
 
     return ready

@@ -45,6 +45,7 @@ _LACKS = {
     "cancel": "`axtui cancel`",
     "conversations": "a list of conversations",
     "prunable": "a list of conversations",
+    "search": "a search",
     "blob": "a blob",
     "export": "an export",
     "restore": "an import",
@@ -201,7 +202,7 @@ class AxClient:
         tell: Callable[[int], None] | None = None,
     ) -> list[Hit]:
         """AX has no such thing."""
-        _refuse("a search")
+        _refuse(_LACKS["search"])
 
     async def blob(self, digest: bytes) -> bytes:
         """AX has none."""
