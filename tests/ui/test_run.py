@@ -52,6 +52,17 @@ def below(widget: Any) -> str:
 SIZES = [(160, 45), (120, 40), (80, 24), (60, 18), (20, 12)]
 
 
+async def test_it_is_not_drawn_before_its_newest_events_are_there(tmp_path: Path) -> None:
+    await write(tmp_path, one_run(PAGE))
+    app = app_on(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.is_open)
+        await app.open_run(ID).wait()
+        assert isinstance(app.screen, RunScreen)
+        assert app.screen.view is not None
+        assert app.screen.view.record(app.screen.view.head)
+
+
 async def test_events_of_kinds_without_a_color_are_shown(tmp_path: Path) -> None:
     forked = pb.ConversationForked(source_id="other", source_seq=2, exec_id="two")
     await write(tmp_path, [*one_run(1), Draft(forked)])
