@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from axtui.runtime.config import Config
-from axtui.runtime.eventlog.lease import holder
 
-from .harness import SECONDS
+from .harness import SECONDS, end_holder
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 _FLAGS = (
@@ -71,12 +70,7 @@ class Web:
         """End it, and who drives its runs; gives back its exit status."""
         self.process.send_signal(signal.SIGTERM)
         self.process.communicate(timeout=SECONDS)
-        if pid := holder(self.config.log_path)[0]:
-            os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + SECONDS
-        while holder(self.config.log_path)[0]:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        end_holder(self.config.log_path)
         return self.process.returncode
 
 
