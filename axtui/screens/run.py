@@ -99,6 +99,7 @@ class RunScreen(Acting, PlainScreen):
     def opened(self) -> None:
         """Show the log, and keep it up."""
         self._inspector.client = self.desk.client
+        self._views.refusal = self.desk.why_not("write")
         self._open()
 
     @work(exclusive=True, group="open")

@@ -94,6 +94,7 @@ class Messages(VerticalScroll, can_focus=True):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.state = st.State()
+        self.can_be_told = False
         self._chat: Chat | None = None
         self._bubbles: list[Bubble] = []
         self._current: Bubble | None = None
@@ -220,6 +221,10 @@ class Messages(VerticalScroll, can_focus=True):
 
     # What keys do
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """To write is greyed while nothing can be written."""
+        return None if action == "write" and not self.can_be_told else True
+
     def action_write(self) -> None:
         self.screen.query_one("#say", Input).focus()
 
@@ -303,18 +308,18 @@ class Transcript(Vertical):
         self.query_one(Messages).show(view)
         self.set_interval(_SECONDS, self._stream)
 
-    def take_state(self, state: st.State) -> None:
-        """Whether the conversation can be gone on with, and why not."""
-        self.query_one(Messages).state = state
-        line = self.query_one("#say", Input)
-        reason = ""
-        if is_open(state):
-            reason = f"the run is {status(state)}; go on with it once it has ended"
-        elif not state.run.agent:
-            reason = "there is no agent to tell"
+    def take_state(self, state: st.State, refusal: str) -> None:
+        """Whether the conversation can be gone on with, and why not: by whoever looks, or now."""
+        messages, line = self.query_one(Messages), self.query_one("#say", Input)
+        messages.state = state
+        reason = refusal or _why_not_now(state)
         line.disabled = bool(reason)
-        agent = one_line(state.run.agent)
-        line.placeholder = reason or f"go on with {agent}; Enter sends, Esc leaves"
+        line.placeholder = (
+            reason or f"go on with {one_line(state.run.agent)}; Enter sends, Esc leaves"
+        )
+        if messages.can_be_told != (not reason):
+            messages.can_be_told = not reason
+            self.refresh_bindings()
 
     def _stream(self) -> None:
         if self._view is None or not self.display:
@@ -333,3 +338,9 @@ class Transcript(Vertical):
         if event.value.strip():
             self.post_message(self.Told(event.value, event.input))
             event.input.clear()
+
+
+def _why_not_now(state: st.State) -> str:
+    if is_open(state):
+        return f"the run is {status(state)}; go on with it once it has ended"
+    return "" if state.run.agent else "there is no agent to tell"
