@@ -15,14 +15,12 @@ from axtui.model.ids import new_id
 from axtui.model.words import one_line
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
-from axtui.widgets.text import fit
 
 if TYPE_CHECKING:
     from axtui.app import AxtuiApp
     from axtui.client import AgentInfo
 
 _DEFAULT = ("the default", "")
-_ABOUT = 50
 
 
 class NewRunScreen(ModalScreen[str]):
@@ -107,4 +105,4 @@ class NewRunScreen(ModalScreen[str]):
 
 def _about(agent: AgentInfo) -> str:
     """In a line: what it is for, or that it can't run."""
-    return fit(one_line("can't run" if agent.problem else agent.description), _ABOUT).rstrip()
+    return "can't run" if agent.problem else one_line(agent.description)

@@ -31,8 +31,8 @@ from axtui.widgets.views import VIEWS, Views
 
 # How often the state is looked at while events come in, and what is said of it drawn.
 _SECONDS = 0.25
-# How often another process that drives the run is looked for, in such looks.
-_JOINS = 8
+# How often it is looked for who drives the run, in such looks.
+_DRIVERS = 8
 
 
 class RunScreen(Acting, PlainScreen):
@@ -48,7 +48,7 @@ class RunScreen(Acting, PlainScreen):
         self.state = st.State()
         # The event that was jumped to, as long as the cursor is there, and the one that is shown.
         self._jumped = self.inspected = 0
-        self._joined = False
+        self._joined = self._driven = False
         self._told: set[str] = set()
         self._status = Lines(id="status")
         self._about = Lines(id="state", classes="pane")
@@ -101,6 +101,7 @@ class RunScreen(Acting, PlainScreen):
     def opened(self) -> None:
         """Show the log, and keep it up."""
         self._inspector.client = self.desk.client
+        self._views.refusal = self.desk.why_not("write")
         if self.view is not None:
             self._show()
         else:
@@ -114,6 +115,7 @@ class RunScreen(Acting, PlainScreen):
         state = await client.state(self.conversation_id)
         view = LogView(client, self.conversation_id, state.seq, self._arrived, self._failed)
         await view.load(min(self._first_seq or state.seq, state.seq))
+        self._driven = await self._is_driven()
         self._joined, self.state, self.view = joined, state, view
 
     @work(exclusive=True, group="open")
@@ -155,15 +157,23 @@ class RunScreen(Acting, PlainScreen):
             if not self.is_current:
                 continue
             looks += 1
+            late = looks % _DRIVERS == 0 and is_open(self.state)
+            fresh = self.view.head > self.state.seq
             try:
-                if self.view.head > self.state.seq:
+                # Before the state: of a run that ends in between the state says so.
+                if late or (fresh and not self._driven):
+                    self._driven = await self._is_driven()
+                if fresh:
                     self._take_state(await self.desk.client.state(self.conversation_id))
-                if not self._joined and looks % _JOINS == 0 and is_open(self.state):
+                if late and not self._joined:
                     self._join(await self.desk.client.join(start=False))
             except (Refused, LogError, Unreachable) as error:
                 self._failed(error)
                 return
             self._draw_state()
+
+    async def _is_driven(self) -> bool:
+        return self.conversation_id in (await self.desk.client.holder()).driving
 
     def _join(self, joined: bool) -> None:
         """Follow by way of who drives the run, who also tells what steps put out."""
@@ -188,9 +198,9 @@ class RunScreen(Acting, PlainScreen):
     def _draw_state(self) -> None:
         assert self.view is not None
         state, streams = self.state, self.view.streams
-        self._about.show(state_lines(state, True), stay=True)
+        self._about.show(state_lines(state, self._driven), stay=True)
         self._actors.show(state, streams)
-        word, style = state_word(state, True)
+        word, style = state_word(state, self._driven)
         parts = [word, one_line(state.run.agent)]
         parts += [step_text(step) for step in open_steps(state)[:1]]
         if state.questions:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache, cached_property
 
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from rich.text import Text
 from textual import events, on, work
 from textual.app import ComposeResult, RenderResult
@@ -23,11 +26,13 @@ from axtui.widgets.bindings import bindings
 
 _SECONDS = 0.1
 _STREAMED_CHARS = 1200
+# What a text without any Markdown in it is parsed to.
+_PLAIN = {"paragraph_open", "paragraph_close", "code_block", "inline", "text", "hardbreak"}
 
 
 class Bubble(Widget):
     """One message. It is plain text of about the right height until it comes into sight; then it
-    is set as Markdown."""
+    is set, if it is Markdown."""
 
     DEFAULT_CSS = """
     Bubble {
@@ -59,14 +64,20 @@ class Bubble(Widget):
         """Whether it is set."""
         return bool(self._nodes)
 
+    @cached_property
+    def is_markdown(self) -> bool:
+        """Whether there is anything to be set. What isn't Markdown, such as what a program has put
+        out, is shown as it is."""
+        tokens = _parser().parse(self.said.text)
+        parts = [part for token in tokens for part in (token, *(token.children or ()))]
+        return not self.said.thought and any(part.type not in _PLAIN for part in parts)
+
     async def wake(self) -> None:
         """Set it; it stays as high as it is until that is done."""
-        if self.said.thought or self.awake:
-            return
         self.styles.height = self.outer_size.height
         head = Static(Content.assemble((self._head, "bold")))
         # A link that a model has written is shown, not followed.
-        text = Markdown(self.said.text + self._rest(), open_links=False)
+        text = Markdown(self.said.text + self._rest(), parser_factory=_parser, open_links=False)
         await self.mount(head, text)
         self.styles.height = "auto"
 
@@ -94,6 +105,7 @@ class Messages(VerticalScroll, can_focus=True):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.state = st.State()
+        self.can_be_told = False
         self._chat: Chat | None = None
         self._bubbles: list[Bubble] = []
         self._current: Bubble | None = None
@@ -178,7 +190,7 @@ class Messages(VerticalScroll, can_focus=True):
         for bubble in self._bubbles:
             region = bubble.virtual_region
             near = region.bottom > top - height and region.y < top + 2 * height
-            if near and not bubble.awake and not bubble.said.thought:
+            if near and not bubble.awake and bubble.is_markdown:
                 await bubble.wake()
                 changed = True
             elif bubble.awake and not near:
@@ -219,6 +231,10 @@ class Messages(VerticalScroll, can_focus=True):
         return found is not None
 
     # What keys do
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """To write is greyed while nothing can be written."""
+        return None if action == "write" and not self.can_be_told else True
 
     def action_write(self) -> None:
         self.screen.query_one("#say", Input).focus()
@@ -303,18 +319,18 @@ class Transcript(Vertical):
         self.query_one(Messages).show(view)
         self.set_interval(_SECONDS, self._stream)
 
-    def take_state(self, state: st.State) -> None:
-        """Whether the conversation can be gone on with, and why not."""
-        self.query_one(Messages).state = state
-        line = self.query_one("#say", Input)
-        reason = ""
-        if is_open(state):
-            reason = f"the run is {status(state)}; go on with it once it has ended"
-        elif not state.run.agent:
-            reason = "there is no agent to tell"
+    def take_state(self, state: st.State, refusal: str) -> None:
+        """Whether the conversation can be gone on with, and why not: by whoever looks, or now."""
+        messages, line = self.query_one(Messages), self.query_one("#say", Input)
+        messages.state = state
+        reason = refusal or _why_not_now(state)
         line.disabled = bool(reason)
-        agent = one_line(state.run.agent)
-        line.placeholder = reason or f"go on with {agent}; Enter sends, Esc leaves"
+        line.placeholder = (
+            reason or f"go on with {one_line(state.run.agent)}; Enter sends, Esc leaves"
+        )
+        if messages.can_be_told != (not reason):
+            messages.can_be_told = not reason
+            self.refresh_bindings()
 
     def _stream(self) -> None:
         if self._view is None or not self.display:
@@ -333,3 +349,26 @@ class Transcript(Vertical):
         if event.value.strip():
             self.post_message(self.Told(event.value, event.input))
             event.input.clear()
+
+
+def _why_not_now(state: st.State) -> str:
+    if is_open(state):
+        return f"the run is {status(state)}; go on with it once it has ended"
+    return "" if state.run.agent else "there is no agent to tell"
+
+
+@cache
+def _parser() -> MarkdownIt:
+    """Markdown whose lines end where they were ended, and whose underscores are parts of names."""
+    parser = MarkdownIt("gfm-like")
+    parser.core.ruler.push("as_written", _as_written)
+    return parser
+
+
+def _as_written(state: StateCore) -> None:
+    for token in state.tokens:
+        for part in token.children or ():
+            if part.type == "softbreak":
+                part.type = "hardbreak"
+            elif part.markup in ("_", "__"):
+                part.type, part.content = "text", part.markup

@@ -23,12 +23,13 @@ Rows: TypeAlias = Timeline | StepsList | Waterfall
 
 
 class Views(Container):
-    """All but the first are made when they are first looked at, and kept from then on."""
+    """All but the first are made when they are first looked at, and kept from then on. `refusal` is
+    why whoever looks can't go on with the conversation; empty if he can."""
 
     def __init__(self, *, id: str, classes: str) -> None:
         super().__init__(id=id, classes=classes)
         self.current = VIEWS[0]
-        self.filter_text = ""
+        self.filter_text = self.refusal = ""
         self.timeline = Timeline(id="timeline")
         self._view: LogView | None = None
         self._state = st.State()
@@ -49,7 +50,7 @@ class Views(Container):
         for rows in self._all_rows():
             rows.state = state
         for chat in self.query(Transcript):
-            chat.take_state(state)
+            chat.take_state(state, self.refusal)
 
     def arrived(self, first: int, last: int) -> None:
         """Draw events that weren't there."""
@@ -150,7 +151,7 @@ class Views(Container):
         if self._view is None:
             return
         if isinstance(made, Transcript):
-            made.take_state(self._state)
+            made.take_state(self._state, self.refusal)
         else:
             made.state = self._state
             made.set_filter(self.filter_text)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,7 +20,6 @@ from axtui.client import Config, Refused, RunOptions, connect, load_config
 from axtui.model.codec import event_to_json
 from axtui.model.fold import status
 from axtui.model.ids import new_id
-from axtui.runtime.eventlog.lease import holder
 from axtui.screens.approvals import ApprovalsScreen
 from axtui.screens.confirm import ConfirmScreen
 from axtui.screens.run import RunScreen
@@ -34,7 +30,7 @@ from axtui.widgets.bars import TopBar
 from axtui.widgets.question_card import About, QuestionCard, Words
 from axtui.widgets.question_list import QuestionList
 
-from .harness import SECONDS, until
+from .harness import end_holder, until
 
 _AGENTS = ("asker", "chooser", "publisher", "commander", "writer", "unsure")
 
@@ -53,12 +49,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
         # Where the process in the background finds the agents.
         patch.chdir(folder)
         yield config
-    if pid := holder(config.log_path)[0]:
-        os.kill(pid, signal.SIGTERM)
-    end = time.monotonic() + SECONDS
-    while holder(config.log_path)[0]:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    end_holder(config.log_path)
 
 
 class Clock:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from axtui.app import AxtuiApp
-from axtui.client import Credentials, RunOptions, connect
+from axtui.client import Config, Credentials, RunOptions, connect
+from axtui.model.events import Draft
 from axtui.remote.client import RemoteClient
 from axtui.remote.dialing import Elsewhere
+from axtui.runtime.eventlog.lease import holder
 from axtui.screens.run import RunScreen
 from axtui.ui.log_view import LogView
+from axtui.v1 import event_pb2 as pb
 from axtui.widgets.bars import TopBar
 from axtui.widgets.runs_table import RunsTable
 from tests.remote.conftest import Server, make_server
 from tests.remote.harness import Serve
 
-from .harness import until
+from .harness import end_holder, until
+from .histories import open_run, text_of
 
 __all__ = ["make_server"]
 
@@ -101,3 +109,51 @@ async def test_what_one_terminal_does_another_shows(served: Serve) -> None:
         view = other.app.screen.view
         await until(other, lambda: (last := view.record(view.head)) and last.kind == "run.canceled")
         await until(one, lambda: states(one) == {"c": "canceled"})
+
+
+def at(screen: RunScreen) -> str:
+    """What the run is at, as its screen has it."""
+    return text_of(screen.query_one("#state")).partition("\n")[0].strip()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Iterator[Config]:
+    """A data directory of its own; who drives its runs is ended."""
+    config = Config(data_dir=tmp_path)
+    yield config
+    end_holder(config.log_path)
+
+
+async def test_a_run_that_nobody_drives_any_more_says_so(config: Config) -> None:
+    app = AxtuiApp(lambda: connect(config))
+    async with app.run_test(size=(160, 45)) as pilot:
+        await until(pilot, lambda: app.is_open)
+        writer = await app.desk.writer()
+        options = RunOptions(config={"idempotent": True})
+        await writer.start("c", "sleep 0.1\n" * 5000, "shell", options)
+        screen = await open_run(app, pilot, "c")
+        await until(pilot, lambda: at(screen) == "● running")
+        os.kill(holder(config.log_path)[0], signal.SIGKILL)
+        await until(pilot, lambda: at(screen) == "● running (no controller)")
+        await pilot.press("R")
+        await until(pilot, lambda: at(screen) == "● running")
+        await pilot.press("x", "y")
+        await until(pilot, lambda: at(screen) == "⊘ canceled")
+    await app.desk.close()
+
+
+async def test_a_run_that_a_server_doesnt_drive_says_so(served: Serve) -> None:
+    server = await served()
+    assert server.local.host is not None
+    conversation = await server.local.host.controller.log.conversation("c", create=True)
+    await conversation.append(Draft(pb.RunStarted(agent="asker"), "x", "asker"))
+    client = server.client()
+    app = AxtuiApp(lambda: client, server.address)
+    async with app.run_test(size=(160, 45)) as pilot:
+        screen = await open_run(app, pilot, "c")
+        await until(pilot, lambda: "(no controller)" in at(screen))
+        await pilot.press("R")
+        await until(pilot, lambda: "waiting" in at(screen))
+        (question,) = screen.state.questions
+        await client.answer("c", question, "", "an answer", False)
+        await until(pilot, lambda: "completed" in at(screen))

@@ -20,6 +20,7 @@ from axtui.widgets.runs_table import RunsTable
 from tests.remote.harness import Serve
 
 from .harness import until
+from .histories import ID, open_run
 from .opened import command
 
 
@@ -61,6 +62,24 @@ async def test_a_viewer_only_looks(served: Serve) -> None:
         await until(pilot, lambda: "run.pause" in enabled(pilot))
         assert not enabled(pilot)["run.pause"]
         await until(pilot, lambda: "READ ONLY" in str(pilot.app.screen.query_one(TopBar).render()))
+
+
+async def test_a_viewer_doesnt_go_on_with_a_conversation(served: Serve) -> None:
+    server = await served()
+    await server.local.start(ID, "hello", "echo", RunOptions())
+    client = server.client(await server.token("viewer"))
+    app = AxtuiApp(lambda: client, server.address)
+    async with app.run_test(size=(120, 30)) as pilot:
+        screen = await open_run(app, pilot)
+        await until(pilot, lambda: screen.state.run.state == "completed")
+        await pilot.press("f4")
+        line = await until(pilot, lambda: next(iter(screen.query("#say")), None))
+        why = "viewer is a viewer, and Start takes the role operator"
+        await until(pilot, lambda: line.placeholder == why)
+        assert line.disabled
+        await until(pilot, lambda: enabled(pilot).get("chat.write") is False)
+        await pilot.press("w")
+        await until(pilot, lambda: told(pilot) == [why])
 
 
 async def test_an_operator_deletes_nothing(served: Serve) -> None:

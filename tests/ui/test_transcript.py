@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from tests.remote.harness import Serve
 from .harness import until
 from .histories import ID, app_on, open_run, write
 from .logs import Shelf, records_of
+from .opened import drawn
 from .test_log_view import Seen, following, taken
 
 
@@ -65,11 +69,45 @@ async def test_what_was_said_is_shown_and_what_is_private_is_not(tmp_path: Path)
         assert "secret" not in "".join(said(messages))
         bubbles = list(messages.query(Bubble))
         assert [bubble.said.who for bubble in bubbles] == ["ada", "coder"] * 3
-        await until(pilot, lambda: len(messages.query(Markdown)) == 6)
+        await until(pilot, lambda: len(messages.query(Markdown)) == 3)
         assert messages.seq == bubbles[-1].said.seq
         await pilot.press("k")
         await until(pilot, lambda: messages.seq == bubbles[-2].said.seq)
         await until(pilot, lambda: screen.inspected == bubbles[-2].said.seq)
+
+
+async def test_line_ends_are_kept(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    told = "printf 'one\\ntwo\\n  three   3\\n\\n    __four__.py\\n'"
+    command = [sys.executable, "-m", "axtui", "exec", "--agent", "shell", "--input", told]
+    command += ["--conversation", ID, "--data-dir", data]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    app = app_on(tmp_path / "data")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await open_run(app, pilot)
+        await chat_of(screen, pilot)
+        # Apart from the frame, and the line at the side of the message.
+        wanted = ["one", "two", "  three   3", "", "    __four__.py"]
+        await until(pilot, lambda: _below(app, "shell  ")[:5] == wanted)
+
+
+async def test_line_ends_within_markdown_are_kept(tmp_path: Path) -> None:
+    await write(tmp_path, [*talk(1)[:-1], answer("**Roses** are red\nviolets `blue`\n\n- a\n  b")])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await open_run(app, pilot)
+        messages = await chat_of(screen, pilot)
+        await until(pilot, lambda: messages.query(Markdown))
+        wanted = ["Roses are red", "violets blue", "", "• a", "  b"]
+        await until(pilot, lambda: _below(app, "coder  ")[:5] == wanted)
+
+
+def _below(app: AxtuiApp, head: str) -> list[str]:
+    """The lines of the chat below that of a message which begins so."""
+    main = app.screen.query_one("#messages").region
+    rows = [row[main.x + 2 : main.right].rstrip() for row in drawn(app).splitlines()]
+    found = [index for index, row in enumerate(rows) if row.startswith(head)]
+    return rows[found[-1] + 1 :] if found else []
 
 
 async def test_only_what_is_in_sight_is_set(tmp_path: Path) -> None:
@@ -87,7 +125,7 @@ async def test_only_what_is_in_sight_is_set(tmp_path: Path) -> None:
         await pilot.press("g")
         await until(pilot, lambda: len(said(messages)) == 450)
         await pilot.press("g")
-        await until(pilot, lambda: messages.query(Bubble).first().awake)
+        await until(pilot, lambda: messages.query(Bubble)[1].awake)
         await until(pilot, lambda: len(messages.query(Markdown)) < 60)
         assert said(messages)[0] == "question 1"
 
@@ -133,10 +171,12 @@ async def test_the_conversation_is_gone_on_with(served: Serve) -> None:
         await until(pilot, lambda: screen.state.questions)
         assert line.disabled
         await until(pilot, lambda: "the run is waiting" in line.placeholder)
+        await until(pilot, lambda: not screen.active_bindings["w"].enabled)
         (question,) = screen.state.questions
         await client.answer(ID, question, "", "an answer", False)
         await until(pilot, lambda: not line.disabled)
         assert "go on with asker" in line.placeholder
+        await until(pilot, lambda: screen.active_bindings["w"].enabled)
         messages.focus()
         await pilot.press("w", *"1 and 2", "enter")
         await until(pilot, lambda: screen.state.totals.runs == 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import ssl
 import subprocess
 import sys
@@ -163,7 +164,7 @@ async def test_a_run_is_started_and_seen_to_complete_in_a_browser(
     web = start("--address", "127.0.0.1:0")
     browser = await asyncio.to_thread(Browser, tmp_path / "profile")
     try:
-        await asyncio.to_thread(_start_a_run, browser, f"http://127.0.0.1:{web.port}/")
+        await asyncio.to_thread(_watch_a_run, browser, f"http://127.0.0.1:{web.port}/")
         client = connect(web.config)
         (listed,) = await client.conversations()
         await client.close()
@@ -172,12 +173,50 @@ async def test_a_run_is_started_and_seen_to_complete_in_a_browser(
         await asyncio.to_thread(browser.close)
 
 
-def _start_a_run(browser: Browser, address: str) -> None:
+@with_browser
+async def test_what_a_run_asks_is_answered_in_a_browser(
+    start: Callable[..., Web], tmp_path: Path
+) -> None:
+    shutil.copy(Path(__file__).with_name("asking_agents.py"), tmp_path)
+    agents = [{"id": "publisher", "python": "asking_agents:publisher"}]
+    (tmp_path / "axtui.yaml").write_text(json.dumps({"agents": agents}))
+    web = start("--address", "127.0.0.1:0")
+    browser = await asyncio.to_thread(Browser, tmp_path / "profile")
+    try:
+        await asyncio.to_thread(_approve, browser, f"http://127.0.0.1:{web.port}/")
+        client = connect(web.config)
+        (listed,) = await client.conversations()
+        answered = await client.read(listed.summary.id, kinds=["approval.answered"])
+        await client.close()
+        assert (listed.summary.agent, listed.summary.state) == ("publisher", "completed")
+        assert [record.event().approval_answered.choice for record in answered] == ["approve"] * 2
+    finally:
+        await asyncio.to_thread(browser.close)
+
+
+def _watch_a_run(browser: Browser, address: str) -> None:
+    _start_a_run(browser, address, "echo", "Says what it was told.")
+    browser.until("run.completed")
+
+
+def _approve(browser: Browser, address: str) -> None:
+    _start_a_run(browser, address, "publisher", "Asks twice whether it may.")
+    browser.until("1 waiting")
+    browser.type("a")
+    browser.until("Publish it?")
+    # The card takes no answer before it is armed.
+    browser.until("q3: approve", key="y")
+    browser.until("q5: approve", key="y")
+    browser.type("q")
+    browser.until("run.completed")
+
+
+def _start_a_run(browser: Browser, address: str, agent: str, about: str) -> None:
     browser.open(address)
     browser.until("no runs yet")
     # Once they were listed, the form has the agents before anything is typed into it.
     browser.type("3")
-    browser.until("Says what it was told.")
+    browser.until(about)
     browser.type(ESCAPE)
     browser.until("no runs yet")
     browser.type("c")
@@ -185,12 +224,10 @@ def _start_a_run(browser: Browser, address: str) -> None:
     browser.type(*"hello browser")
     browser.until("browser")
     browser.hold(SHIFT, TAB)
-    browser.type(ENTER)
-    browser.until("Says what it was told.")
-    browser.type(*"echo", ENTER)
+    browser.until(about, key=ENTER)
+    browser.type(*agent, ENTER)
     browser.until("▼")
     browser.hold(CONTROL, "s")
-    browser.until("run.completed")
 
 
 @with_browser

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from axtui.runtime.config import Config
-from axtui.runtime.eventlog.lease import holder
 
-from .harness import SECONDS
+from .harness import SECONDS, end_holder
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 _FLAGS = (
@@ -24,6 +23,7 @@ _FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--window-size=1280,800",
 )
+_AGAIN_SECONDS = 3.0
 # All that the page is sent, as text; a terminal is drawn on a canvas, which nobody reads.
 _LISTEN = """
 window.heard = "";
@@ -70,12 +70,7 @@ class Web:
         """End it, and who drives its runs; gives back its exit status."""
         self.process.send_signal(signal.SIGTERM)
         self.process.communicate(timeout=SECONDS)
-        if pid := holder(self.config.log_path)[0]:
-            os.kill(pid, signal.SIGTERM)
-        end = time.monotonic() + SECONDS
-        while holder(self.config.log_path)[0]:
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        end_holder(self.config.log_path)
         return self.process.returncode
 
 
@@ -126,11 +121,17 @@ class Browser:
         """What a script comes to."""
         return self._post("/execute/sync", script=script, args=[])
 
-    def until(self, text: str) -> None:
-        """Wait until the page was sent a text, after the one that was waited for before."""
-        end = time.monotonic() + SECONDS
+    def until(self, text: str, key: str = "") -> None:
+        """Wait until the page was sent a text, after the one that was waited for before. A key, if
+        there is one, is pressed, and again if nothing comes of it: where the focus is can't be
+        told, and it moves a moment after the key for that."""
+        end, again = time.monotonic() + SECONDS, 0.0
         while text not in (heard := self.run(f"return window.heard.slice({self._heard})")):
-            assert time.monotonic() < end, f"no {text!r} in {heard[-2000:]!r}"
+            now = time.monotonic()
+            assert now < end, f"no {text!r} in {heard[-2000:]!r}"
+            if key and now >= again:
+                self.type(key)
+                again = now + _AGAIN_SECONDS
             time.sleep(0.05)
         self._heard += heard.index(text) + len(text)
 

@@ -284,8 +284,8 @@ class AxClient:
         return True
 
     async def holder(self) -> Holder:
-        """AX doesn't tell."""
-        return Holder()
+        """AX doesn't tell; what is followed here is driven there."""
+        return Holder(driving=frozenset(self._turns))
 
     async def refusals(self) -> Mapping[str, str]:
         """What AX has nothing for."""
