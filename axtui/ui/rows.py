@@ -13,6 +13,8 @@ from axtui.v1 import state_pb2 as st
 
 SHOWN_CHARS = 400
 FAILURES = frozenset({"step.failed", "run.failed", "actor.failed"})
+# The first parts of kinds that themes have a color for.
+_COLORED = frozenset({"message", "step", "run", "approval", "actor", "note"})
 
 
 def event_of(record: Record) -> pb.Event:
@@ -42,8 +44,9 @@ def offset(time_us: int) -> str:
 
 
 def style_of(kind: str) -> str:
-    """What a theme calls the color of a kind."""
-    return "failed" if kind in FAILURES else kind.partition(".")[0]
+    """What a theme calls the color of a kind; that of notes for one that has none of its own."""
+    family = kind.partition(".")[0]
+    return "failed" if kind in FAILURES else family if family in _COLORED else "note"
 
 
 def event_text(event: pb.Event) -> str:

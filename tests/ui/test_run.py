@@ -177,6 +177,18 @@ async def test_a_filter_with_odd_signs_is_a_filter(tmp_path: Path) -> None:
         assert timeline.has_focus
 
 
+async def test_a_fork_is_shown_from_where_it_began(tmp_path: Path) -> None:
+    forked = pb.ConversationForked(source_id="other", source_seq=1, exec_id="two")
+    await write(tmp_path, [*one_run(1)[:2], Draft(forked, "two", "counter")])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await open_run(app, pilot)
+        await until(pilot, lambda: "conversation.for" in text_of(screen.query_one(Timeline)))
+        await pilot.press("f3")
+        steps = await until(pilot, lambda: next(iter(screen.query(StepsList)), None))
+        await until(pilot, lambda: "conversation.for" in text_of(steps))
+
+
 HOSTILE = "\x1b]0;title\x07\x1b[2J\tTab e\u0301 漢字 👩‍👩‍👧 \u202e \x9b31m\r\n" * 3
 
 
