@@ -28,6 +28,7 @@ from axtui.ui.themes import folders
 from axtui.widgets.ascii import Ascii
 from axtui.widgets.attention import Attention
 from axtui.widgets.bindings import bindings, offered
+from axtui.widgets.harmless import Harmless
 from axtui.widgets.theming import own_themes, state_colors
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         self._problems = [problem, *problems]
         self._theme = theme
         self._ascii = Ascii(enabled=ascii)
+        self._harmless = Harmless()
         self._ascii_wanted = ascii
         use_ascii(ascii)
         self.is_open = False
@@ -101,7 +103,8 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What all that is drawn goes through."""
-        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
+        filters = [*super().get_line_filters(), self._harmless]
+        return [*filters, self._ascii] if self._ascii.enabled else filters
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as all of the UI calls it."""
