@@ -137,7 +137,8 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         gc.set_threshold(50_000, 20, 50)
         for screen in self.screen_stack:
             begin = getattr(screen, "begin", None)
-            if begin is not None:
+            # One that isn't there yet begins by itself.
+            if begin is not None and screen.is_mounted:
                 begin()
         self._questions = OpenQuestions(self.desk.client)
         self.read_questions()

@@ -7,11 +7,12 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from axtui.screens.fleeting import Fleeting
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(Fleeting, ModalScreen[bool]):
     """Ends with True for `y`; with `typed`, once that very text was typed and entered. Enter alone
     confirms nothing."""
 

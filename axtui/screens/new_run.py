@@ -13,6 +13,7 @@ from textual.widgets import Input, Select, Static, TextArea
 from axtui.model.codec import load_json
 from axtui.model.ids import new_id
 from axtui.model.words import one_line
+from axtui.screens.fleeting import Fleeting
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
 from axtui.widgets.text import fit
@@ -25,7 +26,7 @@ _DEFAULT = ("the default", "")
 _ABOUT = 50
 
 
-class NewRunScreen(ModalScreen[str]):
+class NewRunScreen(Fleeting, ModalScreen[str]):
     """Ends with the id of the conversation that was started, or with nothing."""
 
     BINDINGS = bindings("dialog")
