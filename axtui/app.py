@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from textual import work
 from textual.actions import SkipAction
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.binding import ActiveBinding, Binding
 from textual.filter import LineFilter
 from textual.reactive import var
@@ -32,6 +33,8 @@ from axtui.widgets.harmless import Harmless
 from axtui.widgets.theming import own_themes, state_colors
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from axtui.client import Client, Config
     from axtui.model.summary import Listed
 
@@ -105,6 +108,25 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         """What all that is drawn goes through."""
         filters = [*super().get_line_filters(), self._harmless]
         return [*filters, self._ascii] if self._ascii.enabled else filters
+
+    def pop_screen(self) -> AwaitComplete:
+        """Leave a screen; what it has begun ends at once, before there are no widgets for it."""
+        gone = self.screen
+        popped = super().pop_screen()
+        for worker in self.workers:
+            if gone in worker.node.ancestors_with_self:
+                worker.cancel()
+        return popped
+
+    def exit(
+        self,
+        result: Exception | None = None,
+        return_code: int = 0,
+        message: RenderableType | None = None,
+    ) -> None:
+        """Leave all screens."""
+        super().exit(result, return_code, message)
+        self.workers.cancel_all()
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as all of the UI calls it."""

@@ -8,6 +8,7 @@ import pytest
 
 from axtui.app import AxtuiApp
 from axtui.client import connect, load_config
+from axtui.screens.actors import ActorsScreen
 from axtui.screens.approvals import ApprovalsScreen
 from axtui.screens.confirm import ConfirmScreen
 from axtui.screens.run import RunScreen
@@ -50,6 +51,19 @@ async def test_a_screen_that_is_left_at_once(tmp_path: Path, key: str) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         type_ahead(app, key, "ctrl+c", "ctrl+c")
         await until(pilot, lambda: not app.is_running)
+
+
+async def test_what_a_screen_has_begun_ends_before_its_widgets_go(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (app, pilot):
+        await pilot.press("3")
+        await until(pilot, lambda: isinstance(app.screen, ActorsScreen))
+        screen = app.screen
+        begun = await until(pilot, lambda: [w for w in app.workers if w.node is screen])
+        app.pop_screen()
+        assert all(worker.is_cancelled for worker in begun)
+        assert any(not worker.is_cancelled for worker in app.workers)
+        app.exit()
+        assert all(worker.is_cancelled for worker in app.workers)
 
 
 async def test_keys_before_the_log_is_open(tmp_path: Path) -> None:
