@@ -34,7 +34,9 @@ class ConfirmScreen(Fleeting, ModalScreen[bool]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A letter is a letter where a text is to be typed."""
-        return not (action in ("yes", "no") and self._typed)
+        if action in ("yes", "no") and self._typed:
+            return False
+        return super().check_action(action, parameters)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Only the very text will do."""

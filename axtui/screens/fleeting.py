@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
+# What dialogs call it, Textual's among them.
+_LEAVING = ("cancel", "escape")
+
 
 class Fleeting(_Base):
     """For a screen that may be gone before it has begun, or that a second key, or work that was
@@ -24,6 +27,10 @@ class Fleeting(_Base):
         gone = not self.is_attached or self not in self.app.screen_stack
         if not (gone and isinstance(event, events.Mount)):
             await super().on_event(event)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Before there are widgets, all that can be done is to leave."""
+        return True if self.is_mounted or action in _LEAVING else None
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """End this screen or, if it has ended, nothing; not the one that was below it."""

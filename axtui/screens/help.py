@@ -123,7 +123,7 @@ class HelpScreen(Fleeting, ModalScreen[str]):
         if action == "run" and self.is_mounted:
             chosen = self.query_one(HelpRows).action
             return True if chosen and chosen.id in self._offered else None
-        return True
+        return super().check_action(action, parameters)
 
     @on(RowList.Moved)
     def _moved(self) -> None:

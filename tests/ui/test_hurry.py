@@ -10,7 +10,11 @@ from axtui.app import AxtuiApp
 from axtui.client import connect, load_config
 from axtui.screens.actors import ActorsScreen
 from axtui.screens.approvals import ApprovalsScreen
+from axtui.screens.command_line import CommandLineScreen
 from axtui.screens.confirm import ConfirmScreen
+from axtui.screens.fork import ForkScreen
+from axtui.screens.help import HelpScreen
+from axtui.screens.palette import palette
 from axtui.screens.run import RunScreen
 from axtui.screens.runs import RunsScreen
 from axtui.screens.themes import ThemesScreen
@@ -40,6 +44,21 @@ async def test_what_a_dialog_has_begun_ends_no_other_screen(tmp_path: Path) -> N
         dialog.dismiss(True)
         await pilot.pause()
         assert isinstance(app.screen, RunsScreen)
+
+
+async def test_a_key_before_there_are_widgets_for_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (app, pilot):
+        for dialog, action in (
+            (CommandLineScreen((), []), "complete"),
+            (HelpScreen((), (), app.keymap), "down"),
+            (palette(), "cursor_down"),
+            (ForkScreen("one", None), "confirm"),
+        ):
+            mounted = app.push_screen(dialog)
+            await app.run_action(action, dialog)
+            await mounted
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, RunsScreen))
 
 
 @pytest.mark.parametrize("key", ["a", "3", "question_mark", "t", "colon", "semicolon", "ctrl+p"])
