@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Select, Static, TextArea
 
@@ -64,7 +65,7 @@ class NewRunScreen(Fleeting, ModalScreen[str]):
         agents = await self.ui.attempt(self.ui.desk.client.agents())
         self._problems = {agent.id: agent.problem for agent in agents or ()}
         options = [
-            (f"{agent.id}  {_about(agent)}", agent.id)
+            (Content(f"{agent.id}  {_about(agent)}"), agent.id)
             for agent in sorted(agents or (), key=lambda agent: bool(agent.problem))
         ]
         select: Select[str] = self.query_one(Select)

@@ -137,3 +137,11 @@ async def test_what_is_pasted_is_not_obeyed(tmp_path: Path) -> None:
         for line in app.screen._compositor.render_strips():
             assert line.text.isprintable()
             assert cell_len(line.text) == app.size.width
+
+
+async def test_what_looks_like_markup_is_text(tmp_path: Path) -> None:
+    make_runs(tmp_path / "data", "one")
+    async with opened(tmp_path) as (app, pilot):
+        await press(pilot, "slash")
+        app.post_message(events.Paste("[/] [red]"))
+        await until(pilot, shows(app, "runs [0 of 1]  /[/] [red]"))
