@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from textual import events, work
 from textual.actions import SkipAction
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.binding import ActiveBinding, Binding
 from textual.filter import LineFilter
 from textual.reactive import var
@@ -29,10 +30,13 @@ from axtui.ui.themes import folders
 from axtui.widgets.ascii import Ascii
 from axtui.widgets.attention import Attention
 from axtui.widgets.bindings import bindings, offered
+from axtui.widgets.harmless import Harmless
 from axtui.widgets.key_queue import KeyQueue
 from axtui.widgets.theming import own_themes, state_colors
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from axtui.client import Client, Config
     from axtui.model.summary import Listed
 
@@ -90,6 +94,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         self._problems = [problem, *problems]
         self._theme = theme
         self._ascii = Ascii(enabled=ascii)
+        self._harmless = Harmless()
         self._ascii_wanted = ascii
         use_ascii(ascii)
         self.is_open = False
@@ -105,7 +110,27 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What all that is drawn goes through."""
-        return [*super().get_line_filters(), *([self._ascii] if self._ascii.enabled else [])]
+        filters = [*super().get_line_filters(), self._harmless]
+        return [*filters, self._ascii] if self._ascii.enabled else filters
+
+    def pop_screen(self) -> AwaitComplete:
+        """Leave a screen; what it has begun ends at once, before there are no widgets for it."""
+        gone = self.screen
+        popped = super().pop_screen()
+        for worker in self.workers:
+            if gone in worker.node.ancestors_with_self:
+                worker.cancel()
+        return popped
+
+    def exit(
+        self,
+        result: Exception | None = None,
+        return_code: int = 0,
+        message: RenderableType | None = None,
+    ) -> None:
+        """Leave all screens."""
+        super().exit(result, return_code, message)
+        self.workers.cancel_all()
 
     def get_key_display(self, binding: Binding) -> str:
         """A key as all of the UI calls it."""
@@ -145,7 +170,8 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         gc.set_threshold(50_000, 20, 50)
         for screen in self.screen_stack:
             begin = getattr(screen, "begin", None)
-            if begin is not None:
+            # One that isn't there yet begins by itself.
+            if begin is not None and screen.is_mounted:
                 begin()
         self._questions = OpenQuestions(self.desk.client)
         self.read_questions()

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Input
 
+from axtui.screens.fleeting import Fleeting
 from axtui.widgets.bars import KeyBar, TopBar
 
 if TYPE_CHECKING:
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 _CONNECTION_SECONDS = 0.5
 
 
-class PlainScreen(Screen[None], inherit_bindings=False):
+class PlainScreen(Fleeting, Screen[None], inherit_bindings=False):
     """Composes its panes with `panes`; `opened` is called once the desk is open. An input
     `#search`, if there is one, filters."""
 
     ALLOW_IN_MAXIMIZED_VIEW: ClassVar[str] = "TopBar, KeyBar, #search"
     ESCAPE_TO_MINIMIZE = False
     crumbs = ""
+    _begun = False
 
     @property
     def address(self) -> str:
@@ -64,6 +66,9 @@ class PlainScreen(Screen[None], inherit_bindings=False):
 
     def begin(self) -> None:
         """The desk is open."""
+        if self._begun:
+            return
+        self._begun = True
         self.query_one(TopBar).read_only = self.desk.may_only_look
         self.refresh_bindings()
         if self.desk.server:
@@ -76,8 +81,8 @@ class PlainScreen(Screen[None], inherit_bindings=False):
         self.query_one(TopBar).connection = self.desk.connection(0)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What one may not do, or the server has nothing for, is greyed."""
-        return None if self.desk.why_not(action) else True
+        """What can't be done yet, one may not do, or the server has nothing for, is greyed."""
+        return True if self._begun and not self.desk.why_not(action) else None
 
     def on_key(self, event: events.Key) -> None:
         """Say why a key does nothing."""

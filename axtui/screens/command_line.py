@@ -12,6 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from axtui.screens.fleeting import Fleeting
 from axtui.ui.commands import COMMANDS, Order, Place, completions, parse, parse_place
 from axtui.widgets.bindings import bindings
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _MAX_RUNS = 1000
 
 
-class CommandLineScreen(ModalScreen[Order]):
+class CommandLineScreen(Fleeting, ModalScreen[Order]):
     """Ends with what is to be done, or with nothing. What isn't understood is told, and can be
     corrected."""
 
@@ -132,6 +133,9 @@ class CommandLineScreen(ModalScreen[Order]):
 async def obey(ui: AxtuiApp, order: Order, offered: Mapping[str, ActiveBinding]) -> None:
     """Do what a line says."""
     argument = order.argument
+    if not ui.is_open and order.name != "app.quit":
+        ui.notify("wait until it is connected", severity="warning")
+        return
     match order.name:
         case "run" if argument:
             found = await ui.attempt(ui.desk.client.resolve(argument))

@@ -7,11 +7,12 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from axtui.screens.fleeting import Fleeting
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(Fleeting, ModalScreen[bool]):
     """Ends with True for `y`; with `typed`, once that very text was typed and entered. Enter alone
     confirms nothing."""
 
@@ -33,7 +34,9 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A letter is a letter where a text is to be typed."""
-        return not (action in ("yes", "no") and self._typed)
+        if action in ("yes", "no") and self._typed:
+            return False
+        return super().check_action(action, parameters)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Only the very text will do."""

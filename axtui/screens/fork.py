@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Checkbox, Input, Static
 
+from axtui.screens.fleeting import Fleeting
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from axtui.app import AxtuiApp
 
 
-class ForkScreen(ModalScreen[str]):
+class ForkScreen(Fleeting, ModalScreen[str]):
     """Ends with the id of the fork, or with nothing."""
 
     BINDINGS = bindings("dialog")

@@ -11,6 +11,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from axtui.screens.fleeting import Fleeting
 from axtui.ui.actions import SCOPES, Action, of
 from axtui.ui.keymaps import shown_all
 from axtui.widgets.bars import KeyBar
@@ -73,7 +74,7 @@ class HelpRows(RowList, can_focus=False):
         return [(f"{keys}  ", "strong" if here else "dim"), (action.help, "" if here else "dim")]
 
 
-class HelpScreen(ModalScreen[str]):
+class HelpScreen(Fleeting, ModalScreen[str]):
     """Ends with the id of the action that is to be done, or with nothing. `here` are the scopes of
     the place that one is in, `offered` the actions that can be done there."""
 
@@ -122,7 +123,7 @@ class HelpScreen(ModalScreen[str]):
         if action == "run" and self.is_mounted:
             chosen = self.query_one(HelpRows).action
             return True if chosen and chosen.id in self._offered else None
-        return True
+        return super().check_action(action, parameters)
 
     @on(RowList.Moved)
     def _moved(self) -> None:

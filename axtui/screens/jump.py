@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from axtui.screens.fleeting import Fleeting
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
 
@@ -17,7 +18,7 @@ from axtui.widgets.bindings import bindings
 _LETTERS = "asdfghjklqwertyuiopzxcvbnm"
 
 
-class JumpScreen(ModalScreen[Widget]):
+class JumpScreen(Fleeting, ModalScreen[Widget]):
     """Ends with the pane that was chosen, or with nothing."""
 
     BINDINGS = bindings("jump")

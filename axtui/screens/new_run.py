@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, cast
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Select, Static, TextArea
 
 from axtui.model.codec import load_json
 from axtui.model.ids import new_id
 from axtui.model.words import one_line
+from axtui.screens.fleeting import Fleeting
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 _DEFAULT = ("the default", "")
 
 
-class NewRunScreen(ModalScreen[str]):
+class NewRunScreen(Fleeting, ModalScreen[str]):
     """Ends with the id of the conversation that was started, or with nothing."""
 
     BINDINGS = bindings("dialog")
@@ -61,7 +63,7 @@ class NewRunScreen(ModalScreen[str]):
         agents = await self.ui.attempt(self.ui.desk.client.agents())
         self._problems = {agent.id: agent.problem for agent in agents or ()}
         options = [
-            (f"{agent.id}  {_about(agent)}", agent.id)
+            (Content(f"{agent.id}  {_about(agent)}"), agent.id)
             for agent in sorted(agents or (), key=lambda agent: bool(agent.problem))
         ]
         select: Select[str] = self.query_one(Select)

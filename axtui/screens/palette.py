@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from axtui.model.words import one_line
+from axtui.screens.fleeting import Fleeting
 from axtui.ui.actions import BY_ID
 from axtui.ui.keymaps import shown_all
 from axtui.widgets.bindings import offered
@@ -88,8 +89,10 @@ class Themes(_Named):
         ]
 
 
-def palette() -> CommandPalette:
+class Palette(Fleeting, CommandPalette):
+    """Textual's, but for how it ends."""
+
+
+def palette() -> Palette:
     """The palette, over the screen that there is."""
-    return CommandPalette(
-        providers=[Actions, Runs, Themes], placeholder="an action, a run, a theme"
-    )
+    return Palette(providers=[Actions, Runs, Themes], placeholder="an action, a run, a theme")

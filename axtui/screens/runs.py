@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.widgets import Input
 
+from axtui.model.words import one_line
 from axtui.screens.acting import Acting
 from axtui.screens.base import PlainScreen
 from axtui.ui.run_list import RunList
@@ -104,8 +106,8 @@ class RunsScreen(Acting, PlainScreen):
         table.arranged()
         shown = len(self.runs.rows)
         of_all = f"{shown:,}" if shown == self.runs.total else f"{shown:,} of {self.runs.total:,}"
-        filtered = f"  /{self.runs.filter_text}" if self.runs.filter_text else ""
-        table.border_title = f"runs [{of_all}]{filtered}"
+        filtered = f"  /{one_line(self.runs.filter_text)}" if self.runs.filter_text else ""
+        table.border_title = Content(f"runs [{of_all}]{filtered}")
         direction = "↑" if self.runs.reverse else "↓"
         table.border_subtitle = f"by {self.runs.column.name} {direction}"
         for bar in self.query(TopBar):

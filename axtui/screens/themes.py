@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
+from axtui.screens.fleeting import Fleeting
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
 from axtui.widgets.row_list import Cells, RowList
@@ -30,7 +31,7 @@ class ThemeRows(RowList):
         return [(f"{name:<28}", ""), ("light" if name in self._light else "dark", "dim")]
 
 
-class ThemesScreen(ModalScreen[str]):
+class ThemesScreen(Fleeting, ModalScreen[str]):
     """Ends with the name of the theme to use, or with nothing, and then the one that there was is
     there again."""
 

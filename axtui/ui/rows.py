@@ -13,6 +13,7 @@ from axtui.v1 import state_pb2 as st
 
 SHOWN_CHARS = 400
 FAILURES = frozenset({"step.failed", "run.failed", "actor.failed"})
+# The first parts of kinds that themes have a color for.
 _COLORED = frozenset({"message", "step", "run", "approval", "actor", "note"})
 
 

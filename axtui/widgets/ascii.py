@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.cells import cell_len
+from rich.cells import split_graphemes
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
@@ -33,7 +33,11 @@ class Ascii(LineFilter):
 
 def to_ascii(text: str) -> str:
     """A text in ASCII, as many cells wide."""
-    return "".join(
-        character if character.isascii() else "?" * cell_len(character)
-        for character in text.translate(_TABLE)
-    )
+    text = text.translate(_TABLE)
+    parts = []
+    # Several characters can be one to the eye, and not as wide as each by itself.
+    for start, end, width in split_graphemes(text)[0]:
+        whole, base = text[start:end], text[start]
+        fits = base.isascii() and width == 1
+        parts.append(whole if whole.isascii() else base if fits else "?" * width)
+    return "".join(parts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.markup import escape
+from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
@@ -197,7 +197,7 @@ class QuestionCard(Vertical):
         question = self.asked.question
         step = f" · step {question.key}" if question.key else ""
         name = self.asked.conversation_id[:8]
-        self.border_title = escape(one_line(f"{name} · {question.actor} · {question.type}{step}"))
+        self.border_title = Content(one_line(f"{name} · {question.actor} · {question.type}{step}"))
         characters = sum(len(line.text) for line in lines_of(self.asked, self._whole))
         self.border_subtitle = f"in full, {count(characters, 'character')}"
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import unicodedata
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from textual import events
+from textual.keys import REPLACED_KEYS, _get_unicode_name_from_key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -61,6 +64,23 @@ async def press(pilot: Pilot[Any], *keys: str) -> None:
     for key in keys:
         await pilot.press(key)
         await pilot.pause()
+
+
+def key_event(key: str) -> events.Key:
+    """A key as a terminal tells of it."""
+    character: str | None
+    try:
+        character = unicodedata.lookup(_get_unicode_name_from_key(REPLACED_KEYS.get(key, key)))
+    except KeyError:
+        character = key if len(key) == 1 else None
+    return events.Key(key, character)
+
+
+def type_ahead(app: AxtuiApp, *keys: str) -> None:
+    """Press keys without waiting for what comes of them."""
+    assert app._driver is not None
+    for key in keys:
+        app._driver.process_message(key_event(key))
 
 
 def drawn(app: AxtuiApp) -> str:

@@ -63,15 +63,6 @@ async def test_it_is_not_drawn_before_its_newest_events_are_there(tmp_path: Path
         assert app.screen.view.record(app.screen.view.head)
 
 
-async def test_events_of_kinds_without_a_color_are_shown(tmp_path: Path) -> None:
-    forked = pb.ConversationForked(source_id="other", source_seq=2, exec_id="two")
-    await write(tmp_path, [*one_run(1), Draft(forked)])
-    app = app_on(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        screen = await open_run(app, pilot)
-        await until(pilot, lambda: "conversation.fork" in text_of(screen.query_one(Timeline)))
-
-
 @pytest.mark.parametrize("size", SIZES)
 async def test_the_newest_event_is_shown_and_inspected(
     tmp_path: Path, size: tuple[int, int]
@@ -195,6 +186,18 @@ async def test_a_filter_with_odd_signs_is_a_filter(tmp_path: Path) -> None:
         await until(pilot, lambda: timeline.count == 1)
         assert "/[/b] [red]" in below(screen.query_one("#main"))
         assert timeline.has_focus
+
+
+async def test_a_fork_is_shown_from_where_it_began(tmp_path: Path) -> None:
+    forked = pb.ConversationForked(source_id="other", source_seq=1, exec_id="two")
+    await write(tmp_path, [*one_run(1)[:2], Draft(forked, "two", "counter")])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await open_run(app, pilot)
+        await until(pilot, lambda: "conversation.for" in text_of(screen.query_one(Timeline)))
+        await pilot.press("f3")
+        steps = await until(pilot, lambda: next(iter(screen.query(StepsList)), None))
+        await until(pilot, lambda: "conversation.for" in text_of(steps))
 
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\tTab e\u0301 漢字 👩‍👩‍👧 \u202e \x9b31m\r\n" * 3

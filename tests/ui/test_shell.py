@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from textual import events
 
 from axtui.screens.jump import JumpScreen
 from axtui.screens.run import RunScreen
@@ -14,7 +16,7 @@ from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.timeline import Timeline
 
 from .harness import until
-from .opened import drawn, make_runs, opened, press, told
+from .opened import drawn, make_runs, opened, press, shows, told
 
 
 async def test_an_empty_log_says_so(tmp_path: Path) -> None:
@@ -124,3 +126,22 @@ async def test_a_click_on_a_key_presses_it(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         assert app.screen.query_one(Timeline)
         assert app.screen.query_one(Inspector)
+
+
+async def test_what_is_pasted_is_not_obeyed(tmp_path: Path) -> None:
+    make_runs(tmp_path / "data", "one")
+    async with opened(tmp_path) as (app, pilot):
+        await press(pilot, "slash")
+        app.post_message(events.Paste("\x1b[2Jred \x9b31m\x00done"))
+        await until(pilot, shows(app, "[2Jred 31mdone"))
+        for line in app.screen._compositor.render_strips():
+            assert line.text.isprintable()
+            assert cell_len(line.text) == app.size.width
+
+
+async def test_what_looks_like_markup_is_text(tmp_path: Path) -> None:
+    make_runs(tmp_path / "data", "one")
+    async with opened(tmp_path) as (app, pilot):
+        await press(pilot, "slash")
+        app.post_message(events.Paste("[/] [red]"))
+        await until(pilot, shows(app, "runs [0 of 1]  /[/] [red]"))

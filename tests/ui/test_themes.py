@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from axtui.screens.themes import ThemesScreen
 from axtui.ui import glyphs
@@ -139,3 +140,6 @@ async def test_ascii(tmp_path: Path) -> None:
 
 def test_what_is_drawn_in_ascii_is_as_wide() -> None:
     assert to_ascii("╭─ a │ é … 日本") == "+- a | ? ~ ????"
+    for text in ("👩\u200d👧 ❤\ufe0f", "e\u0301\u0301 \u200d", "1\ufe0f\u20e3 🇩🇪"):
+        assert cell_len(to_ascii(text)) == cell_len(text)
+    assert to_ascii("cafe\u0301") == "cafe"

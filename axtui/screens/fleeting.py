@@ -1,0 +1,37 @@
+"""Screens that don't last: keys come in faster than screens come and go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from textual import events
+from textual.await_complete import AwaitComplete
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    _Base = Screen[Any]
+else:
+    _Base = object
+
+# What dialogs call it, Textual's among them.
+_LEAVING = ("cancel", "escape")
+
+
+class Fleeting(_Base):
+    """For a screen that may be gone before it has begun, or that a second key, or work that was
+    begun in it, may find gone when it ends it."""
+
+    async def on_event(self, event: events.Event) -> None:
+        """Begin nothing where there is nothing to be seen any more, and no widgets are."""
+        gone = not self.is_attached or self not in self.app.screen_stack
+        if not (gone and isinstance(event, events.Mount)):
+            await super().on_event(event)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Before there are widgets, all that can be done is to leave."""
+        return True if self.is_mounted or action in _LEAVING else None
+
+    def dismiss(self, result: Any = None) -> AwaitComplete:
+        """End this screen or, if it has ended, nothing; not the one that was below it."""
+        return super().dismiss(result) if self.is_active else AwaitComplete()

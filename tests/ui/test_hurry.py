@@ -1,0 +1,99 @@
+"""Keys that come in faster than screens come and go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from axtui.app import AxtuiApp
+from axtui.client import connect, load_config
+from axtui.screens.actors import ActorsScreen
+from axtui.screens.approvals import ApprovalsScreen
+from axtui.screens.command_line import CommandLineScreen
+from axtui.screens.confirm import ConfirmScreen
+from axtui.screens.fork import ForkScreen
+from axtui.screens.help import HelpScreen
+from axtui.screens.palette import palette
+from axtui.screens.run import RunScreen
+from axtui.screens.runs import RunsScreen
+from axtui.screens.themes import ThemesScreen
+from axtui.widgets.runs_table import RunsTable
+
+from .harness import until
+from .opened import make_runs, opened, type_ahead
+
+
+async def test_a_dialog_ends_once(tmp_path: Path) -> None:
+    make_runs(tmp_path / "data", "one")
+    async with opened(tmp_path) as (app, pilot):
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(app.screen, ThemesScreen))
+        type_ahead(app, *["enter"] * 5)
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+
+
+async def test_what_a_dialog_has_begun_ends_no_other_screen(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (app, pilot):
+        dialog = ConfirmScreen("Really?", "")
+        await app.push_screen(dialog)
+        await pilot.press("escape")
+        assert isinstance(app.screen, RunsScreen)
+        dialog.dismiss(True)
+        await pilot.pause()
+        assert isinstance(app.screen, RunsScreen)
+
+
+async def test_a_key_before_there_are_widgets_for_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (app, pilot):
+        for dialog, action in (
+            (CommandLineScreen((), []), "complete"),
+            (HelpScreen((), (), app.keymap), "down"),
+            (palette(), "cursor_down"),
+            (ForkScreen("one", None), "confirm"),
+        ):
+            mounted = app.push_screen(dialog)
+            await app.run_action(action, dialog)
+            await mounted
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+
+
+@pytest.mark.parametrize("key", ["a", "3", "question_mark", "t", "colon", "semicolon", "ctrl+p"])
+async def test_a_screen_that_is_left_at_once(tmp_path: Path, key: str) -> None:
+    async with opened(tmp_path) as (app, pilot):
+        for _ in range(3):
+            type_ahead(app, key, "escape")
+            await pilot.pause()
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        type_ahead(app, key, "ctrl+c", "ctrl+c")
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_what_a_screen_has_begun_ends_before_its_widgets_go(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (app, pilot):
+        await pilot.press("3")
+        await until(pilot, lambda: isinstance(app.screen, ActorsScreen))
+        screen = app.screen
+        begun = await until(pilot, lambda: [w for w in app.workers if w.node is screen])
+        app.pop_screen()
+        assert all(worker.is_cancelled for worker in begun)
+        assert any(not worker.is_cancelled for worker in app.workers)
+        app.exit()
+        assert all(worker.is_cancelled for worker in app.workers)
+
+
+async def test_keys_before_the_log_is_open(tmp_path: Path) -> None:
+    make_runs(tmp_path / "data", "one")
+    app = AxtuiApp(lambda: connect(load_config(None, str(tmp_path / "data"), {}, tmp_path)))
+    async with app.run_test() as pilot:
+        # What needs the log does nothing, all else is as ever.
+        type_ahead(app, *"sSRPxfDyYc", "slash", "enter", "a", "q", "3", "q", "a")
+        await until(pilot, lambda: app.is_open)
+        await until(pilot, lambda: isinstance(app.screen, ApprovalsScreen))
+        type_ahead(app, "q")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await until(pilot, lambda: app.screen.query_one(RunsTable).count == 1)
+    await app.desk.close()
