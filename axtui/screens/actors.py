@@ -46,7 +46,6 @@ class ActorsScreen(PlainScreen):
     def on_mount(self) -> None:
         """The actors have the focus."""
         self._shown: RowList = self.query_one(ActorsTable)
-        super().on_mount()
         self._shown.focus()
         self._shown.border_title = "actors"
         self.query_one(AgentsTable).border_title = "agents"

@@ -55,7 +55,6 @@ class ApprovalsScreen(PlainScreen):
     def on_mount(self) -> None:
         """The list has the focus."""
         self._entitle()
-        super().on_mount()
         self.query_one(QuestionList).focus()
 
     def opened(self) -> None:

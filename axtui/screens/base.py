@@ -59,7 +59,8 @@ class PlainScreen(Fleeting, Screen[None], inherit_bindings=False):
         raise NotImplementedError
 
     def on_mount(self) -> None:
-        """Begin, if the desk is open by now."""
+        """Begin, if the desk is open by now. Textual calls this by itself, after the `on_mount` of
+        the screen's own class."""
         self.query_one(TopBar).crumbs = self.crumbs
         if hasattr(self.desk, "client"):
             self.begin()

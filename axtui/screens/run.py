@@ -96,7 +96,6 @@ class RunScreen(Acting, PlainScreen):
         self._output.border_title = "output"
         self._views.timeline.focus()
         self._titles()
-        super().on_mount()
 
     def opened(self) -> None:
         """Show the log, and keep it up."""

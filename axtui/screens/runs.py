@@ -55,7 +55,6 @@ class RunsScreen(Acting, PlainScreen):
 
     def on_mount(self) -> None:
         """The table has the focus."""
-        super().on_mount()
         self._table.focus()
         self._table.border_title = "runs"
         self._about.border_title = "preview"

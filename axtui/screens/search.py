@@ -66,7 +66,6 @@ class SearchScreen(PlainScreen):
         self._show([], _HOW)
         self._words.focus()
         self.look_for(self._first_words)
-        super().on_mount()
 
     def opened(self) -> None:
         """Look for what was typed by now."""
