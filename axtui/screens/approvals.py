@@ -125,7 +125,7 @@ class ApprovalsScreen(PlainScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the question has no such answer for is greyed."""
-        asked = self._card.asked if self.is_mounted else None
+        asked = self._card.asked if self.has_widgets else None
         if action not in ("approve", "always", "deny", "deny_with", "words"):
             return super().check_action(action, parameters)
         if asked is None or self.desk.why_not(action):

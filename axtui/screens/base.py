@@ -83,7 +83,8 @@ class PlainScreen(Fleeting, Screen[None], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What can't be done yet, one may not do, or the server has nothing for, is greyed."""
-        return True if self._begun and not self.desk.why_not(action) else None
+        can = self._begun and super().check_action(action, parameters)
+        return True if can and not self.desk.why_not(action) else None
 
     def on_key(self, event: events.Key) -> None:
         """Say why a key does nothing."""

@@ -22,15 +22,24 @@ class Fleeting(_Base):
     """For a screen that may be gone before it has begun, or that a second key, or work that was
     begun in it, may find gone when it ends it."""
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was left, or the UI was: then its widgets go."""
+        return not self.is_attached or self not in self.app.screen_stack
+
+    @property
+    def has_widgets(self) -> bool:
+        """Whether all are there."""
+        return self.is_mounted and not self.is_gone
+
     async def on_event(self, event: events.Event) -> None:
-        """Begin nothing where there is nothing to be seen any more, and no widgets are."""
-        gone = not self.is_attached or self not in self.app.screen_stack
-        if not (gone and isinstance(event, events.Mount)):
+        """Begin nothing where there is nothing to be seen any more."""
+        if not (self.is_gone and isinstance(event, events.Mount)):
             await super().on_event(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Before there are widgets, all that can be done is to leave."""
-        return True if self.is_mounted or action in _LEAVING else None
+        """Where there are no widgets, all that can be done is to leave."""
+        return True if self.has_widgets or action in _LEAVING else None
 
     def dismiss(self, result: Any = None) -> AwaitComplete:
         """End this screen or, if it has ended, nothing; not the one that was below it."""

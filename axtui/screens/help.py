@@ -120,7 +120,7 @@ class HelpScreen(Fleeting, ModalScreen[str]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What can't be done here can't be done from here."""
-        if action == "run" and self.is_mounted:
+        if action == "run" and self.has_widgets:
             chosen = self.query_one(HelpRows).action
             return True if chosen and chosen.id in self._offered else None
         return super().check_action(action, parameters)

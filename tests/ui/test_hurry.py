@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from axtui.app import AxtuiApp
-from axtui.client import connect, load_config
+from axtui.client import Client, connect, load_config
 from axtui.screens.actors import ActorsScreen
 from axtui.screens.approvals import ApprovalsScreen
 from axtui.screens.command_line import CommandLineScreen
@@ -20,7 +21,7 @@ from axtui.screens.runs import RunsScreen
 from axtui.screens.themes import ThemesScreen
 from axtui.widgets.runs_table import RunsTable
 
-from .harness import until
+from .harness import SECONDS, until
 from .opened import make_runs, opened, type_ahead
 
 
@@ -72,6 +73,15 @@ async def test_a_screen_that_is_left_at_once(tmp_path: Path, key: str) -> None:
         await until(pilot, lambda: not app.is_running)
 
 
+async def test_a_screen_that_was_left_can_do_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (app, _):
+        for screen in (ApprovalsScreen(), HelpScreen((), (), app.keymap)):
+            await app.push_screen(screen)
+            await app.pop_screen()
+            for action in ("approve", "run", "down"):
+                assert not screen.check_action(action, ())
+
+
 async def test_what_a_screen_has_begun_ends_before_its_widgets_go(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, pilot):
         await pilot.press("3")
@@ -87,12 +97,19 @@ async def test_what_a_screen_has_begun_ends_before_its_widgets_go(tmp_path: Path
 
 async def test_keys_before_the_log_is_open(tmp_path: Path) -> None:
     make_runs(tmp_path / "data", "one")
-    app = AxtuiApp(lambda: connect(load_config(None, str(tmp_path / "data"), {}, tmp_path)))
+    may_open = Event()
+
+    def open_late() -> Client:
+        may_open.wait(SECONDS)
+        return connect(load_config(None, str(tmp_path / "data"), {}, tmp_path))
+
+    app = AxtuiApp(open_late)
     async with app.run_test() as pilot:
         # What needs the log does nothing, all else is as ever.
         type_ahead(app, *"sSRPxfDyYc", "slash", "enter", "a", "q", "3", "q", "a")
-        await until(pilot, lambda: app.is_open)
         await until(pilot, lambda: isinstance(app.screen, ApprovalsScreen))
+        may_open.set()
+        await until(pilot, lambda: app.is_open)
         type_ahead(app, "q")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await until(pilot, lambda: app.screen.query_one(RunsTable).count == 1)
