@@ -125,16 +125,17 @@ def config(tmp_path: Path) -> Iterator[Config]:
 
 
 async def test_a_run_that_nobody_drives_any_more_says_so(config: Config) -> None:
+    client = connect(config)
+    await client.join(start=True)
+    options = RunOptions(config={"idempotent": True})
+    await client.start("c", "sleep 0.1\n" * 5000, "shell", options)
+    os.kill(holder(config.log_path)[0], signal.SIGKILL)
+    await client.close()
     app = AxtuiApp(lambda: connect(config))
     async with app.run_test(size=(160, 45)) as pilot:
-        await until(pilot, lambda: app.is_open)
-        writer = await app.desk.writer()
-        options = RunOptions(config={"idempotent": True})
-        await writer.start("c", "sleep 0.1\n" * 5000, "shell", options)
+        await until(pilot, lambda: not holder(config.log_path)[0])
         screen = await open_run(app, pilot, "c")
-        await until(pilot, lambda: at(screen) == "● running")
-        os.kill(holder(config.log_path)[0], signal.SIGKILL)
-        await until(pilot, lambda: at(screen) == "● running (no controller)")
+        await until(pilot, lambda: at(screen).endswith("(no controller)"))
         await pilot.press("R")
         await until(pilot, lambda: at(screen) == "● running")
         await pilot.press("x", "y")
