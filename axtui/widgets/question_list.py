@@ -15,7 +15,7 @@ _ACTOR, _SUBJECT = 12, 22
 class QuestionList(RowList):
     """Keeps the cursor on the question that it is on when rows move."""
 
-    DEFAULT_CSS = "QuestionList { height: auto; min-height: 1; max-height: 35%; }"
+    DEFAULT_CSS = "QuestionList { height: auto; min-height: 3; max-height: 35%; }"
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
