@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from textual import events
+from textual.app import App
 from textual.await_complete import AwaitComplete
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ class Fleeting(_Base):
     @property
     def is_gone(self) -> bool:
         """Whether it was left, or the UI was: then its widgets go."""
-        return not self.is_attached or self not in self.app.screen_stack
+        # Not `self.app`, which is whichever is being talked to where there are two.
+        app = self.parent
+        return not isinstance(app, App) or app._exit or self not in app.screen_stack
 
     @property
     def has_widgets(self) -> bool:
