@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _QUIT_SECONDS = 2.0
 _AT_ONCE_SECONDS = 0.1
+_LAST_SECONDS = 2.0
 _QUESTIONS_SECONDS = 0.5
 _REPEAT_SECONDS = 10.0
 _WATCH_MS = 2000
@@ -103,6 +104,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         self._attention = Attention(self)
         self._address = self._last_address = ""
         self._keys = KeyQueue(self, super().on_event)
+        self._changes: set[asyncio.Future[Any]] = set()
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colors of states and kinds for themes that don't say."""
@@ -198,20 +200,37 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         if focus:
             self._attention.release()
 
-    def on_unmount(self) -> None:
-        """Leave the terminal as it was."""
+    async def on_unmount(self) -> None:
+        """Leave the terminal as it was, and nothing half done."""
+        if self._changes:
+            await asyncio.wait(self._changes, timeout=_LAST_SECONDS)
         self._attention.release()
         self._write(_OLD_TITLE)
 
-    async def attempt(self, doing: Awaitable[T]) -> T | None:
-        """Do what may be refused; tell why if it is, and give back None."""
+    async def attempt(self, doing: Coroutine[Any, Any, T], *, change: bool = False) -> T | None:
+        """Do what may be refused; tell why if it is, and give back None. A `change` is made to its
+        end, though whoever asked for it may leave meanwhile."""
         from axtui.client import LogError, Refused, Unreachable
 
         try:
-            return await doing
+            return await (self._to_its_end(doing) if change else doing)
         except (Refused, LogError, Unreachable) as error:
             self.tell(error)
             return None
+
+    async def _to_its_end(self, doing: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(doing)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._tell_late)
+            raise
+
+    def _tell_late(self, task: asyncio.Future[Any]) -> None:
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self.tell(error)
 
     async def latest_runs(self, limit: int) -> list[Listed]:
         """The conversations that were changed last; none before the desk is open."""

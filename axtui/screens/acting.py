@@ -40,7 +40,7 @@ class Acting(_Base):
             result = await getattr(writer, method)(*args)
             return True if result is None else result
 
-        result = await self.ui.attempt(doing())
+        result = await self.ui.attempt(doing(), change=True)
         if result is not None:
             self.app.notify(done, markup=False)
             self.refresh_soon()

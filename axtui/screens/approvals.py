@@ -210,7 +210,7 @@ class ApprovalsScreen(PlainScreen):
             await writer.answer(name, question.id, choice, text, always)
             return True
 
-        if await self.ui.attempt(answer()):
+        if await self.ui.attempt(answer(), change=True):
             self._answered.add(asked.key)
             what = f"always {choice}" if always else choice or text
             self.app.notify(f"{question.id}: {what[:80]}", markup=False)

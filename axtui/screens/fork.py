@@ -63,6 +63,6 @@ class ForkScreen(Fleeting, ModalScreen[str]):
                 await writer.resume(made, RunOptions())
             return made
 
-        if made := await self.ui.attempt(fork()):
+        if made := await self.ui.attempt(fork(), change=True):
             self.app.notify(f"forked as {made}", markup=False)
             self.dismiss(made)

@@ -101,7 +101,7 @@ class NewRunScreen(Fleeting, ModalScreen[str]):
             await writer.start(name, text, str(select.value), RunOptions(config=config))
             return name
 
-        if await self.ui.attempt(start()):
+        if await self.ui.attempt(start(), change=True):
             self.dismiss(name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from threading import Event
 
@@ -93,6 +94,23 @@ async def test_what_a_screen_has_begun_ends_before_its_widgets_go(tmp_path: Path
         assert any(not worker.is_cancelled for worker in app.workers)
         app.exit()
         assert all(worker.is_cancelled for worker in app.workers)
+
+
+async def test_a_change_is_made_though_its_screen_was_left_at_once(tmp_path: Path) -> None:
+    make_runs(tmp_path / "data", "one")
+    may_change, changed = asyncio.Event(), asyncio.Event()
+
+    async def change() -> None:
+        await may_change.wait()
+        changed.set()
+
+    async with opened(tmp_path) as (app, pilot):
+        worker = app.run_worker(app.attempt(change(), change=True))
+        await pilot.pause()
+        worker.cancel()
+        app.exit()
+        may_change.set()
+        await until(pilot, changed.is_set)
 
 
 async def test_keys_before_the_log_is_open(tmp_path: Path) -> None:
