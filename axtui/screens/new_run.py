@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Select, Static, TextArea
 
@@ -63,7 +63,7 @@ class NewRunScreen(Fleeting, ModalScreen[str]):
         agents = await self.ui.attempt(self.ui.desk.client.agents())
         self._problems = {agent.id: agent.problem for agent in agents or ()}
         options = [
-            (Content(f"{agent.id}  {_about(agent)}"), agent.id)
+            (Text(f"{agent.id}  {_about(agent)}"), agent.id)
             for agent in sorted(agents or (), key=lambda agent: bool(agent.problem))
         ]
         select: Select[str] = self.query_one(Select)
