@@ -99,7 +99,7 @@ def _first_frame(setup: Setup, table: Table, store: Path) -> None:
     empty, full, least = setup.interleave(
         ui(setup.folder("none")),
         ui(store),
-        lambda: seconds(command("screens", "minimal")),
+        lambda: seconds(command("least_ui")),
         rounds=_ROUNDS,
     )
     for what, ours in (("nothing there", empty), ("the store", full)):

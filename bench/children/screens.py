@@ -1,8 +1,8 @@
 """The terminal UI where its frames can be timed, and what it has to show.
 
-`screens minimal` is the least that Textual draws. `screens fill FOLDER CONVERSATIONS EVENTS` makes
-a store of many conversations, one of them `long`, one `empty`. `screens open FOLDER NAME` opens a
-run and jumps about in it. `screens scroll FOLDER` scrolls through it, and through constant text.
+`screens fill FOLDER CONVERSATIONS EVENTS` makes a store of many conversations, one of them `long`,
+one `empty`. `screens open FOLDER NAME` opens a run and jumps about in it. `screens scroll FOLDER`
+scrolls through it, and through constant text.
 `screens source FOLDER SECONDS` writes as many events a second as PER_SECOND, from when it is given
 a line. `screens watch FOLDER SECONDS` watches them. All print JSON.
 """
@@ -20,10 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from textual.app import App, ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.pilot import Pilot
-from textual.widgets import Static
 
 from axtui.app import AxtuiApp
 from axtui.client import connect
@@ -64,16 +62,6 @@ class Frames(HeadlessDriver):
         self.__dict__.setdefault("times", []).append(time.perf_counter())
         if self.wanted and self.wanted in data:
             self.wanted, self.found_at = "", self.times[-1]
-
-
-def minimal() -> None:
-    """One line of text."""
-
-    class Minimal(App[None]):
-        def compose(self) -> ComposeResult:
-            yield Static("axtui")
-
-    Minimal().run()
 
 
 async def fill(folder: Path, conversations: int, events: int) -> None:
@@ -243,9 +231,6 @@ async def watch(seconds: float, app: AxtuiApp, pilot: Pilot[Any]) -> dict[str, f
 
 def main(what: str, *arguments: str) -> None:
     """Do what is asked for."""
-    if what == "minimal":
-        minimal()
-        return
     folder = Path(arguments[0])
     match what:
         case "fill":
