@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _QUIT_SECONDS = 2.0
+# So long one who opens a run waits to see it whole, and one who quits for what was asked for last.
 _AT_ONCE_SECONDS = 0.1
 _LAST_SECONDS = 2.0
 _QUESTIONS_SECONDS = 0.5
@@ -328,10 +329,11 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         from axtui.screens.run import RunScreen
 
         screen = RunScreen(conversation_id, seq)
-        # What goes wrong here is told where the screen tries it again.
-        with contextlib.suppress(TimeoutError, LogError, Refused, Unreachable):
-            async with asyncio.timeout(_AT_ONCE_SECONDS):
-                await screen.load(self.desk)
+        if self.is_open:
+            # What goes wrong here is told where the screen tries it again.
+            with contextlib.suppress(TimeoutError, LogError, Refused, Unreachable):
+                async with asyncio.timeout(_AT_ONCE_SECONDS):
+                    await screen.load(self.desk)
         await self.push_screen(screen)
 
     def show_view(self, address: str) -> None:

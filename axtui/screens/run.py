@@ -111,10 +111,11 @@ class RunScreen(Acting, PlainScreen):
         drawn but once. Raises what reading a log does."""
         client = desk.client
         joined = bool(desk.server) or await client.join(start=False)
+        # Before the state: a run that ends in between isn't one that was left.
+        self._driven = await self._is_driven()
         state = await client.state(self.conversation_id)
         view = LogView(client, self.conversation_id, state.seq, self._arrived, self._failed)
         await view.load(min(self._first_seq or state.seq, state.seq))
-        self._driven = await self._is_driven()
         self._joined, self.state, self.view = joined, state, view
 
     @work(exclusive=True, group="open")

@@ -105,7 +105,8 @@ async def painted(app: AxtuiApp, holds: Callable[[], object]) -> float:
     """Wait until something holds, and then for the frame that shows it: when that was."""
     await until(holds)
     frames: list[float] = app._driver.times  # type: ignore[union-attr]
-    await until(lambda: frames[-1] >= began) if (began := time.perf_counter()) else None
+    began = time.perf_counter()
+    await until(lambda: frames[-1] >= began)
     return frames[-1]
 
 

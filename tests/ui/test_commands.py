@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from textual import events
 from textual.command import CommandPalette
-from textual.keys import _character_to_key
 from textual.widgets import Input
 
 from axtui.screens.command_line import CommandLineScreen
@@ -19,7 +17,7 @@ from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.timeline import Timeline
 
 from .harness import until
-from .opened import command, drawn, make_runs, opened, press, shows, told
+from .opened import command, drawn, make_runs, opened, press, shows, told, type_ahead
 
 OFFERED = ("runs.resume", "run.pause", "app.quit", "app.runs", "list.up")
 
@@ -170,16 +168,8 @@ async def test_the_palette_finds_actions_runs_and_themes(tmp_path: Path) -> None
 async def test_what_is_typed_ahead_is_for_what_it_opens(tmp_path: Path) -> None:
     make_runs(tmp_path / "data", "one", "two")
     async with opened(tmp_path) as (app, pilot):
-
-        def type_ahead(*keys: str) -> None:
-            for key in keys:
-                if len(key) == 1:
-                    app.post_message(events.Key(_character_to_key(key), key))
-                else:
-                    app.post_message(events.Key(key, None))
-
-        type_ahead("/", *"quiet", "escape", ":", *"run one", "enter")
+        type_ahead(app, "slash", *"quiet", "escape", "colon", *"run", "space", *"one", "enter")
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         assert app.screen.conversation_id == "one"
-        type_ahead(":", *"quit", "enter")
+        type_ahead(app, "colon", *"quit", "enter")
         await until(pilot, lambda: not app.is_running)

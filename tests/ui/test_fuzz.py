@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +14,11 @@ import pytest
 
 from axtui.model.events import Draft, user_message
 from axtui.runtime.eventlog.conversation import Conversation
-from axtui.runtime.eventlog.lease import holder
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.v1 import event_pb2 as pb
 
 from .fuzzing import NASTY, Tried
-from .harness import SECONDS
+from .harness import end_holder
 from .histories import open_log
 from .logs import one_run
 
@@ -43,16 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv(name, "true")
     yield tmp_path
     for log in tmp_path.glob("*/log.db"):
-        _end_controller(log)
-
-
-def _end_controller(log: Path) -> None:
-    if pid := holder(log)[0]:
-        os.kill(pid, signal.SIGTERM)
-    end = time.monotonic() + SECONDS
-    while holder(log)[0]:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+        end_holder(log)
 
 
 async def fill(data_dir: Path) -> None:
@@ -144,5 +133,5 @@ async def test_many(folder: Path) -> None:
     end = time.monotonic() + _LONG_SECONDS
     while time.monotonic() < end:
         await attempt(folder, random.SystemRandom().randrange(1 << 32), _MANY, 6)
-        _end_controller(folder / "data" / "log.db")
+        end_holder(folder / "data" / "log.db")
         shutil.rmtree(folder / "data")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -123,6 +124,11 @@ async def test_keys_before_the_log_is_open(tmp_path: Path) -> None:
 
     app = AxtuiApp(open_late)
     async with app.run_test() as pilot:
+        app.settings = replace(app.settings, last_run="one")
+        type_ahead(app, "2")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+        type_ahead(app, "q")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         # What needs the log does nothing, all else is as ever.
         type_ahead(app, *"sSRPxfDyYc", "slash", "enter", "a", "q", "3", "q", "a")
         await until(pilot, lambda: isinstance(app.screen, ApprovalsScreen))
