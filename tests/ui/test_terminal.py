@@ -68,19 +68,6 @@ class Terminal:
             time.sleep(0.05)
         return shown
 
-    def press_until(self, key: str, text: str) -> None:
-        """Press a key, again if nothing comes of it: where the focus is can't be seen in text, and
-        it moves a moment after the key for that."""
-        end = time.monotonic() + SECONDS
-        while True:
-            self.press(key)
-            again = time.monotonic() + 3.0
-            while time.monotonic() < again:
-                if text in self.text():
-                    return
-                time.sleep(0.05)
-            assert time.monotonic() < end, f"{text!r} never came:\n{self.text()}"
-
     def pid(self) -> int:
         """The process of the UI."""
         shell = self("display-message", "-p", "#{pane_pid}").strip()
@@ -132,7 +119,8 @@ def start_run(terminal: Terminal, agent: str, text: str) -> None:
     terminal.type(text)
     terminal.wait(lambda shown: "looking" not in shown, "the agents")
     terminal.press("BTab")
-    terminal.press_until("Enter", f"{agent}  ")
+    terminal.press("Enter")
+    terminal.until(f"{agent}  ")
     # A list goes to what is typed.
     terminal.type(agent)
     terminal.press("Enter")
