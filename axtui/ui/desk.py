@@ -31,10 +31,15 @@ class Desk:
 
     async def open(self) -> None:
         """Connect. Raises what `connect` does. What it has to import is imported beside the UI."""
-        self.client = await asyncio.to_thread(self._connect)
-        if not self.server:
-            await self.client.join(start=False)
-        self.refusals = await self.client.refusals()
+        client = await asyncio.to_thread(self._connect)
+        try:
+            if not self.server:
+                await client.join(start=False)
+            self.refusals = await client.refusals()
+        except BaseException:
+            await client.close()
+            raise
+        self.client = client
 
     async def writer(self) -> Client:
         """The client, with somebody to drive what is started with it."""
