@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 from axtui.model.events import Draft, Record, user_message
 from axtui.model.fold import fold
@@ -97,6 +99,10 @@ async def faults(log: EventLog, conversation_id: str | None = None) -> list[Faul
     return [found async for found in verify(log, conversation_id) if isinstance(found, Fault)]
 
 
-def open_files() -> int:
-    """How many descriptors this process has open; 0 where that can't be told."""
-    return len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+def open_files(folder: Path) -> list[str]:
+    """Which files of a folder this process has open; none where that can't be told."""
+    found = []
+    for descriptor in Path("/proc/self/fd").glob("*"):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(descriptor))
+    return [name for name in found if name.startswith(f"{folder}{os.sep}")]
