@@ -272,7 +272,14 @@ class Request:
     """What a rule about it would be about; else its name."""
     unprotected: str = ""
     """Why nothing stands between the step and the rest of the machine, if so."""
+    edited: str = ""
+    """What a person has put in the place of `arguments`, if so."""
     fingerprint: bytes = b""
+
+    @property
+    def called_with(self) -> str:
+        """The arguments that it is done with."""
+        return self.edited or self.arguments
 
     def __post_init__(self) -> None:
         said = f"{self.type}\0{self.name}\0{self.arguments}".encode()

@@ -104,7 +104,13 @@ class Client(Protocol):
     async def pause(self, conversation_id: str, reason: str) -> None: ...
     async def cancel(self, conversation_id: str, reason: str) -> None: ...
     async def answer(
-        self, conversation_id: str, question_id: str, choice: str, text: str, always: bool
+        self,
+        conversation_id: str,
+        question_id: str,
+        choice: str,
+        text: str = "",
+        always: bool = False,
+        edit: dict[str, Any] | None = None,
     ) -> st.State: ...
     async def fork(
         self, source_id: str, seq: int | None, new: str, edit: dict[str, Any] | None

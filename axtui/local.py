@@ -123,11 +123,18 @@ class LocalClient:
         await (await self._write()).cancel(conversation_id, reason)
 
     async def answer(
-        self, conversation_id: str, question_id: str, choice: str, text: str, always: bool
+        self,
+        conversation_id: str,
+        question_id: str,
+        choice: str,
+        text: str = "",
+        always: bool = False,
+        edit: dict[str, Any] | None = None,
     ) -> st.State:
-        """Answer an open question."""
+        """Answer an open question. `edit` has the arguments that are approved in the place of those
+        asked about."""
         writer = await self._write()
-        return await writer.answer(conversation_id, question_id, choice, text, always)
+        return await writer.answer(conversation_id, question_id, choice, text, always, edit)
 
     async def fork(
         self, source_id: str, seq: int | None, new: str, edit: dict[str, Any] | None

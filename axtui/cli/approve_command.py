@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from axtui.cli.arguments import UsageError, name, words
+from axtui.cli.arguments import UsageError, json_argument, name, words
 from axtui.cli.control import add_id, told
 from axtui.cli.story import answers
 from axtui.v1 import state_pb2 as st
@@ -28,6 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--choice", metavar="C", type=words, help="another answer, such as retry or more")
     add("--text", metavar="TEXT", type=words, help="the answer to a question in words")
     add("--always", action="store_true", help="the same answer from now on, in this conversation")
+    add("--edit", metavar="JSON|@FILE", help="approve it with these arguments instead")
     add("--reason", metavar="TEXT", type=words, default="", help="kept in the log")
 
 
@@ -39,7 +40,10 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     choice = "deny" if args.deny else args.choice or ("" if args.text is not None else "approve")
     _check(await client.state(found), args, choice)
     text = args.text if args.text is not None else args.reason
-    state = await client.answer(found, args.approval or "", choice, text, args.always)
+    edit = None if args.edit is None else await json_argument(args.edit, "--edit")
+    if not isinstance(edit, dict | None):
+        raise UsageError("--edit takes a JSON object: all arguments of the call, as they are to be")
+    state = await client.answer(found, args.approval or "", choice, text, args.always, edit)
     await told(client, args, state, _DONE.get(choice, "answered"))
     return 0
 
@@ -63,5 +67,9 @@ def _check(state: st.State, args: argparse.Namespace, choice: str) -> None:
             f"that is no answer to question {question.id}: {question.question}",
             "\n".join(answers(state.conversation_id, question)),
         )
+    if args.edit is not None and not question.editable:
+        raise UsageError("--edit is for calls of tools; there is nothing here that can be edited")
+    if args.edit is not None and args.always:
+        raise UsageError("--always can't be said of what was edited; it is approved once")
     if args.always and not question.choices:
         raise UsageError("--always is for choices; an answer in words is for one question only")

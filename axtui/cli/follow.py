@@ -126,7 +126,7 @@ class Follower:
                 self._left.set()
                 return
             try:
-                await self._client.answer(self._id, question.id, *answer, False)
+                await self._client.answer(self._id, question.id, *answer)
             except (Refused, LogError) as error:
                 # Somebody else was faster, or the log is gone, which `watch` tells as well.
                 self._renderer.note(f"axtui: {error}")

@@ -62,7 +62,8 @@ def _other(event: pb.Event) -> str:
             return f"{event.approval_requested.id} {event.approval_requested.question}"
         case "approval.answered":
             answer = event.approval_answered
-            words = ": ".join(filter(None, (answer.choice, answer.text)))
+            edited = f"edited: {text_of(answer.edited)[:100]}" if answer.HasField("edited") else ""
+            words = ": ".join(filter(None, (answer.choice, answer.text, edited)))
             return _with(f"{answer.id} {words}", "", answer.rule or event.principal)
         case "conversation.forked":
             forked = event.conversation_forked

@@ -278,6 +278,7 @@ def _approval_requested(state: st.State, event: pb.Event) -> None:
             actor=event.actor,
             rule=asked.rule,
             diff=asked.diff if asked.HasField("diff") else None,
+            editable=asked.editable,
         )
     )
 

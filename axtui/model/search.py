@@ -97,6 +97,7 @@ def _texts(event: pb.Event) -> Iterator[str]:
         case pb.ApprovalAnswered():
             yield payload.choice
             yield payload.text
+            yield _said(payload.edited)
         case pb.Note():
             yield payload.text
 

@@ -135,15 +135,23 @@ class RemoteClient:
         await self._call("cancel", request)
 
     async def answer(
-        self, conversation_id: str, question_id: str, choice: str, text: str, always: bool
+        self,
+        conversation_id: str,
+        question_id: str,
+        choice: str,
+        text: str = "",
+        always: bool = False,
+        edit: dict[str, Any] | None = None,
     ) -> st.State:
-        """Answer an open question."""
+        """Answer an open question. `edit` has the arguments that are approved in the place of those
+        asked about."""
         request = sv.AnswerRequest(
             conversation_id=conversation_id,
             question_id=question_id,
             choice=_text(choice),
             text=_text(text),
             always=always,
+            edit="" if edit is None else dump_json(edit),
             request_id=new_id(),
         )
         state: st.State = await self._call("answer", request)

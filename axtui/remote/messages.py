@@ -205,6 +205,14 @@ def json_of(text: str, what: str) -> object:
         raise Refused("usage", f"{what} isn't JSON: {error}") from None
 
 
+def object_of(text: str, what: str) -> dict[str, Any] | None:
+    """The JSON object of a text, None for none. Raises Refused."""
+    value = json_of(text, what)
+    if not isinstance(value, dict | None):
+        raise Refused("usage", f"{what} isn't a JSON object")
+    return value
+
+
 def agent_info(info: AgentInfo) -> sv.AgentInfo:
     """An agent."""
     return sv.AgentInfo(**info._asdict())

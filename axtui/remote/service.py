@@ -94,13 +94,12 @@ class Controller:
             request.choice,
             request.text,
             request.always,
+            msg.object_of(request.edit, "the edit"),
         )
 
     async def fork(self, request: sv.ForkRequest, context: Context) -> sv.ForkReply:
         seq = request.seq if request.HasField("seq") else None
-        edit = msg.json_of(request.edit, "the edit")
-        if not isinstance(edit, dict | None):
-            raise Refused("usage", "an edit is an object of an event's fields")
+        edit = msg.object_of(request.edit, "the edit")
         acting = self._client_for(request.request_id)
         name = await acting.fork(request.source_id, seq, request.conversation_id, edit)
         return sv.ForkReply(conversation_id=name)

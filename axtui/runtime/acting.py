@@ -48,11 +48,18 @@ class Acting:
         await self._controller.cancel(conversation_id, reason, *self._who)
 
     async def answer(
-        self, conversation_id: str, question_id: str, choice: str, text: str, always: bool
+        self,
+        conversation_id: str,
+        question_id: str,
+        choice: str,
+        text: str = "",
+        always: bool = False,
+        edit: dict[str, Any] | None = None,
     ) -> st.State:
-        """Answer an open question."""
+        """Answer an open question. `edit` has the arguments that are approved in the place of those
+        asked about."""
         return await self._controller.answer(
-            conversation_id, question_id, choice, text, always, *self._who
+            conversation_id, question_id, choice, text, always, *self._who, edit
         )
 
     async def fork(

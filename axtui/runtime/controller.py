@@ -222,15 +222,20 @@ class Controller:
         always: bool,
         principal: str,
         request_id: str = "",
+        edit: dict[str, Any] | None = None,
     ) -> st.State:
-        """Answer a question; without an id, the only one there is. Raises Refused."""
+        """Answer a question; without an id, the only one there is. `edit` has the arguments that
+        are approved in the place of those asked about. Raises Refused."""
         _refuse_unfit(text + choice, "the answer", MAX_ANSWER)
+        arguments = "" if edit is None else self._edited(edit)
         async with self._once(conversation_id, request_id, "approval.answered") as conversation:
             if conversation is None:
                 return await self.log.state(conversation_id)
             question = open_question(conversation.state, question_id)
-            answered = answer_to(question, choice, text, always)
+            answered = answer_to(question, choice, text, always, bool(arguments))
             answered.text = self._redactor.text(answered.text)
+            if arguments:
+                answered.edited.CopyFrom(conversation.data(arguments))
             exec_id = conversation.state.run.exec_id
             await conversation.append(
                 Draft(answered, exec_id, question.actor, principal, request_id)
@@ -340,6 +345,14 @@ class Controller:
         await self.log.close()
 
     # Below
+
+    def _edited(self, arguments: dict[str, Any]) -> str:
+        text = dump_json(arguments)
+        _refuse_unfit(text, "what is edited", MAX_ANSWER)
+        if self._redactor.text(text) != text or "[redacted:" in text:
+            # It is done as the log has it, and that has no secrets.
+            raise Refused("usage", "what is edited has a secret in it, or what was put for one")
+        return text
 
     def _lock(self, conversation_id: str) -> asyncio.Lock:
         return self._locks.setdefault(conversation_id, asyncio.Lock())

@@ -139,7 +139,7 @@ def _fits(rule: Rule, request: Request) -> bool:
 def _arguments(request: Request) -> Iterator[str]:
     """What the part in parentheses of a rule can fit: each argument as NAME=VALUE, and the value
     alone of the only one, or of a command."""
-    given = json.loads(request.arguments)
+    given = json.loads(request.called_with)
     named = given if isinstance(given, dict) else dict(enumerate(given))
     texts = {
         str(name): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

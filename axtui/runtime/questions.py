@@ -74,7 +74,7 @@ class Questions:
         return event.approval_answered.choice
 
     async def refusal(self, request: Request, entry: Entry) -> pb.Error | None:
-        """Why a step may not begin; None if it may."""
+        """Why a step may not begin; None if it may, perhaps as a person has edited it."""
         state = self._recorder.conversation.state
         verdict = policy.judge(self._rules, state, request)
         if verdict.choice == "deny":
@@ -90,9 +90,14 @@ class Questions:
                 request, entry.question, "permission", text, choices, verdict.rule
             )
             answer = event.approval_answered
-        if answer.choice == "approve":
-            return None
-        return pb.Error(code="denied", message=answer.text or answer.rule or "denied")
+        if answer.choice != "approve":
+            return pb.Error(code="denied", message=answer.text or answer.rule or "denied")
+        request.edited = await self._recorder.text(answer.edited)
+        verdict = policy.judge(self._rules, state, request)
+        if verdict.choice == "deny":
+            message = f"the policy forbids it as it was edited ({verdict.rule})"
+            return pb.Error(code="denied", message=message)
+        return None
 
     async def within_budget(self, request: Request) -> None:
         """Ask for more once the run has used up what it was given."""
@@ -146,7 +151,7 @@ class Questions:
         rule: str = "",
     ) -> pb.ApprovalRequested:
         # What is shown is what is asked about, so that the digest is of what a person has seen.
-        detail = self._recorder.redactor.text(request.arguments)
+        detail = self._recorder.redactor.text(request.called_with)
         text = self._recorder.redactor.text(text)
         diff = request.diff() if type == "permission" and request.diff is not None else ""
         asked = pb.ApprovalRequested(
@@ -161,6 +166,7 @@ class Questions:
             rule=rule,
             diff=self._recorder.data(diff) if diff else None,
             fingerprint=request.fingerprint if type == "permission" else b"",
+            editable=type == "permission" and request.type == "tool" and request.body is None,
         )
         self._recorder.append(request.scope, asked)
         return asked
@@ -200,7 +206,7 @@ def _used_up(run: st.Run) -> tuple[str, str] | None:
 
 def _wanted(request: Request) -> str:
     """What may be run, to the end of the question."""
-    command = command_of(request.name, request.arguments)
+    command = command_of(request.name, request.called_with)
     if command is None:
         return f"the {request.type} {_about(request)}?"
     if command.short:
@@ -210,15 +216,21 @@ def _wanted(request: Request) -> str:
 
 def _about(request: Request) -> str:
     """What is asked about in a few words; the whole of it is the question's detail."""
-    if command := command_of(request.name, request.arguments):
+    if command := command_of(request.name, request.called_with):
         return f"{request.name}: {command.short or command.size}"
-    said = request.arguments
+    said = request.called_with
     short = said if len(said) <= _ABOUT_CHARS else said[:_ABOUT_CHARS] + "…"
     return f"{request.name} {short}" if said not in ("[]", "{}", "null") else request.name
 
 
-def answer_to(question: st.Question, choice: str, text: str, always: bool) -> pb.ApprovalAnswered:
+def answer_to(
+    question: st.Question, choice: str, text: str, always: bool, edited: bool
+) -> pb.ApprovalAnswered:
     """What answers a question. Raises Refused for what doesn't."""
+    if edited and not question.editable:
+        raise Refused("usage", f"question {question.id} is about nothing that can be edited")
+    if edited and (always or choice != "approve"):
+        raise Refused("usage", "what is edited can only be approved, and for this once")
     if question.choices and choice not in question.choices:
         raise Refused(
             "usage",

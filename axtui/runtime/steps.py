@@ -77,6 +77,8 @@ class Steps:
 
     async def perform(self, request: Request, entry: Entry) -> Any:
         """Do a step that has no outcome yet, though it may have begun in an earlier life."""
+        if entry.permitted is not None:
+            request.edited = await self._recorder.text(entry.permitted.edited)
         try:
             function = await self._resolve(request)
         except ActorError as error:
@@ -99,6 +101,8 @@ class Steps:
             return await self.give_up(request, attempt, unknown)
         if refusal := await self._questions.refusal(request, entry):
             return await self.give_up(request, attempt, refusal)
+        if request.edited and isinstance(function, partial):
+            function = partial(function.func, **json.loads(request.edited))
         return await self._attempts(request, function, attempt, first_us)
 
     async def deliver(self, request: Request, outcome: Payload) -> None:
@@ -124,7 +128,7 @@ class Steps:
             key=request.key,
             type=request.type,
             name=request.name,
-            arguments=self._recorder.data(request.arguments),
+            arguments=self._recorder.data(request.called_with),
             fingerprint=request.fingerprint,
             attempt=attempt,
             effect=request.effect,
@@ -209,6 +213,8 @@ class Steps:
             self._questions.abandon(request)
 
     async def _complete(self, request: Request, attempt: int, value: Any) -> Any:
+        if request.edited and request.by_model:
+            value = _of_edited(value, request.edited)
         try:
             data, given = self._recorder.taken(value)
         except (TypeError, ValueError, RecursionError) as error:
@@ -275,7 +281,7 @@ class Steps:
         if tool is None:
             return None
         request.effect, request.timeout, request.retry = tool.effect, tool.timeout, tool.retry
-        body = json.loads(request.arguments) if request.body is None else request.body
+        body = json.loads(request.called_with) if request.body is None else request.body
         request.subject = subject(request.name, body, tool.pin)
         request.unprotected = tool.unprotected
         if tool.diff is not None:
@@ -306,6 +312,17 @@ class _Shown:
             offset = self._offsets.get(channel, 0)
             self._show(channel, offset, text)
             self._offsets[channel] = offset + len(text)
+
+
+def _of_edited(value: Any, arguments: str) -> Any:
+    """A result with a word to the model that it isn't that of the call it made."""
+    word = f"Before this was approved, a person changed the arguments to {arguments}"
+    match value:
+        case str():
+            return f"{word}\n{value}"
+        case {"content": list(content)}:
+            return {**value, "content": [{"text": word}, *content]}
+    return {"note": word, "result": value}
 
 
 def set_usage(completed: pb.StepCompleted, reply: Any) -> None:

@@ -126,7 +126,7 @@ class ApprovalsScreen(PlainScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What the question has no such answer for is greyed."""
         asked = self._card.asked if self.has_widgets else None
-        if action not in ("approve", "always", "deny", "deny_with", "words"):
+        if action not in ("approve", "always", "edit", "deny", "deny_with", "words"):
             return super().check_action(action, parameters)
         if asked is None or self.desk.why_not(action):
             return None
@@ -134,6 +134,7 @@ class ApprovalsScreen(PlainScreen):
         fits = {
             "approve": bool(choice_of(question, YES)),
             "always": can_last(question),
+            "edit": question.editable,
             "deny": bool(choice_of(question, NO)),
             "deny_with": "deny" in question.choices,
             "words": takes_words(question),
@@ -145,6 +146,17 @@ class ApprovalsScreen(PlainScreen):
 
     def action_always(self) -> None:
         self._approve(always=True)
+
+    @work
+    async def action_edit(self) -> None:
+        from axtui.screens.edit_call import EditCallScreen
+
+        asked = self._ready()
+        if not asked or not self._card.complete:
+            return
+        edited = await self.ui.push_screen_wait(EditCallScreen(self._card.whole))
+        if edited is not None:
+            self._answer(asked, choice_of(asked.question, YES), yes=True, edit=edited)
 
     def action_deny(self) -> None:
         if asked := self._ready():
@@ -197,7 +209,14 @@ class ApprovalsScreen(PlainScreen):
 
     @work
     async def _answer(
-        self, asked: Asked, choice: str, text: str = "", *, always: bool = False, yes: bool = False
+        self,
+        asked: Asked,
+        choice: str,
+        text: str = "",
+        *,
+        always: bool = False,
+        yes: bool = False,
+        edit: dict[str, object] | None = None,
     ) -> None:
         name, question, card = asked.conversation_id, asked.question, self._card
         card.hold()
@@ -207,12 +226,13 @@ class ApprovalsScreen(PlainScreen):
 
         async def answer() -> bool:
             writer = await self.desk.writer()
-            await writer.answer(name, question.id, choice, text, always)
+            await writer.answer(name, question.id, choice, text, always, edit)
             return True
 
         if await self.ui.attempt(answer(), change=True):
             self._answered.add(asked.key)
             what = f"always {choice}" if always else choice or text
+            what += " as edited" if edit is not None else ""
             self.app.notify(f"{question.id}: {what[:80]}", markup=False)
         else:
             card.release()

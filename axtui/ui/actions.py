@@ -171,6 +171,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "approvals.always", "Y", "always", "Approve this, and from now on what is said", writes=True
     ),
+    Action("approvals.edit", "e", "edit", "Change what is asked about, then approve", writes=True),
     Action("approvals.deny", "n", "deny", "Deny it", writes=True),
     Action("approvals.deny_with", "N", "deny, why", "Deny it with a message", writes=True),
     Action("approvals.skip", "s", "skip", "The next question; nothing is answered"),

@@ -737,6 +737,7 @@ class ApprovalRequested(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     DIFF_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    EDITABLE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     key: _builtins.str
     """Of the step or call that waits; empty for a budget."""
@@ -753,6 +754,8 @@ class ApprovalRequested(_message.Message):
     """Why it is asked: the rule of the policy, or what holds without one."""
     fingerprint: _builtins.bytes
     """Of the step that waits for permission: the answer is for exactly that."""
+    editable: _builtins.bool
+    """Whether who approves may put other arguments in the place of `detail`."""
     @_builtins.property
     def detail(self) -> Global___Data:
         """What exactly is asked about: JSON."""
@@ -779,10 +782,11 @@ class ApprovalRequested(_message.Message):
         rule: _builtins.str = ...,
         diff: Global___Data | None = ...,
         fingerprint: _builtins.bytes = ...,
+        editable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "diff", b"diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "detail", b"detail", "diff", b"diff", "digest", b"digest", "fingerprint", b"fingerprint", "id", b"id", "key", b"key", "question", b"question", "rule", b"rule", "subject", b"subject", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "detail", b"detail", "diff", b"diff", "digest", b"digest", "editable", b"editable", "fingerprint", b"fingerprint", "id", b"id", "key", b"key", "question", b"question", "rule", b"rule", "subject", b"subject", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -797,6 +801,7 @@ class ApprovalAnswered(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     ALWAYS_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
+    EDITED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     choice: _builtins.str
     """One of the choices."""
@@ -805,6 +810,10 @@ class ApprovalAnswered(_message.Message):
     """From now on the same for this type and subject in this conversation."""
     rule: _builtins.str
     """The rule that answered, where no person did."""
+    @_builtins.property
+    def edited(self) -> Global___Data:
+        """What is approved in the place of what was asked about: the arguments of a tool, JSON."""
+
     def __init__(
         self,
         *,
@@ -813,10 +822,11 @@ class ApprovalAnswered(_message.Message):
         text: _builtins.str = ...,
         always: _builtins.bool = ...,
         rule: _builtins.str = ...,
+        edited: Global___Data | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["edited", b"edited"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["always", b"always", "choice", b"choice", "id", b"id", "rule", b"rule", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["always", b"always", "choice", b"choice", "edited", b"edited", "id", b"id", "rule", b"rule", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -242,6 +242,7 @@ class AnswerRequest(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     ALWAYS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EDIT_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     question_id: _builtins.str
     """Empty: the only one that is open."""
@@ -249,6 +250,8 @@ class AnswerRequest(_message.Message):
     text: _builtins.str
     always: _builtins.bool
     request_id: _builtins.str
+    edit: _builtins.str
+    """JSON: the arguments that are approved in the place of those asked about; empty: those."""
     def __init__(
         self,
         *,
@@ -258,10 +261,11 @@ class AnswerRequest(_message.Message):
         text: _builtins.str = ...,
         always: _builtins.bool = ...,
         request_id: _builtins.str = ...,
+        edit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["always", b"always", "choice", b"choice", "conversation_id", b"conversation_id", "question_id", b"question_id", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["always", b"always", "choice", b"choice", "conversation_id", b"conversation_id", "edit", b"edit", "question_id", b"question_id", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -350,6 +350,7 @@ class Question(_message.Message):
     ACTOR_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     DIFF_FIELD_NUMBER: _builtins.int
+    EDITABLE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     key: _builtins.str
     type: _builtins.str
@@ -360,6 +361,7 @@ class Question(_message.Message):
     time_us: _builtins.int
     actor: _builtins.str
     rule: _builtins.str
+    editable: _builtins.bool
     @_builtins.property
     def detail(self) -> _event_pb2.Data: ...
     @_builtins.property
@@ -382,10 +384,11 @@ class Question(_message.Message):
         actor: _builtins.str = ...,
         rule: _builtins.str = ...,
         diff: _event_pb2.Data | None = ...,
+        editable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "diff", b"diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "choices", b"choices", "detail", b"detail", "diff", b"diff", "digest", b"digest", "id", b"id", "key", b"key", "question", b"question", "rule", b"rule", "seq", b"seq", "subject", b"subject", "time_us", b"time_us", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "choices", b"choices", "detail", b"detail", "diff", b"diff", "digest", b"digest", "editable", b"editable", "id", b"id", "key", b"key", "question", b"question", "rule", b"rule", "seq", b"seq", "subject", b"subject", "time_us", b"time_us", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

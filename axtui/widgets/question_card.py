@@ -56,7 +56,8 @@ class Words(Input):
 
 class QuestionCard(Vertical):
     """Takes no answer for a moment after it shows another question, after the terminal has the
-    focus again, and after nothing was drawn for a while: nobody can have read it by then."""
+    focus again, and after nothing was drawn for a while: nobody can have read it by then. `whole`
+    is the question with what is kept apart, once it is `complete`."""
 
     DEFAULT_CSS = """
     QuestionCard {
@@ -72,7 +73,7 @@ class QuestionCard(Vertical):
         self.asked: Asked | None = None
         self.complete = False
         self._blob = blob
-        self._whole = st.Question()
+        self.whole = st.Question()
         self._armed_at = self._ticked_at = monotonic()
         self._held = False
         self._said = ("", "")
@@ -105,13 +106,13 @@ class QuestionCard(Vertical):
         self._held = False
         self.close_words()
         if asked is None:
-            self._whole, self.complete = st.Question(), False
+            self.whole, self.complete = st.Question(), False
         else:
-            self._whole = st.Question()
-            self._whole.CopyFrom(asked.question)
-            kept_apart = any(d.HasField("blob") for d in (self._whole.detail, self._whole.diff))
+            self.whole = st.Question()
+            self.whole.CopyFrom(asked.question)
+            kept_apart = any(d.HasField("blob") for d in (self.whole.detail, self.whole.diff))
             self.complete = not kept_apart
-            if kept_apart and not too_long(self._whole):
+            if kept_apart and not too_long(self.whole):
                 self._fetch(asked)
         self._draw()
         self.disarm()
@@ -148,7 +149,7 @@ class QuestionCard(Vertical):
 
     @work(exclusive=True)
     async def _fetch(self, asked: Asked) -> None:
-        for data in (self._whole.detail, self._whole.diff):
+        for data in (self.whole.detail, self.whole.diff):
             if data.HasField("blob"):
                 text = await self._blob(data.blob.digest)
                 if self.asked is None or self.asked.key != asked.key:
@@ -165,7 +166,7 @@ class QuestionCard(Vertical):
         if self.asked is None:
             about.show([Line("nothing is asked", "dim")])
         else:
-            about.show(lines_of(self.asked, self._whole), stay=stay)
+            about.show(lines_of(self.asked, self.whole), stay=stay)
         self._entitle()
         self._say()
 
@@ -198,7 +199,7 @@ class QuestionCard(Vertical):
         step = f" · step {question.key}" if question.key else ""
         name = self.asked.conversation_id[:8]
         self.border_title = Content(one_line(f"{name} · {question.actor} · {question.type}{step}"))
-        characters = sum(len(line.text) for line in lines_of(self.asked, self._whole))
+        characters = sum(len(line.text) for line in lines_of(self.asked, self.whole))
         self.border_subtitle = f"in full, {count(characters, 'character')}"
 
     def _means(self) -> str:
@@ -218,7 +219,7 @@ class QuestionCard(Vertical):
         if not self.armed:
             return f"{since} · armed in {ARMING_SECONDS} s"
         if not self.complete:
-            unread = "it is too long" if too_long(self._whole) else "it isn't here yet"
+            unread = "it is too long" if too_long(self.whole) else "it isn't here yet"
             return f"{since} · not all of it can be read, so it can't be approved: {unread}"
         if why := risk(self.asked.question):
             typed = self.asked.conversation_id[:8]

@@ -23,6 +23,12 @@ async def chooser(ctx: Context) -> str:
 
 
 @agent
+async def commander(ctx: Context) -> str:
+    """Runs its input, all of it one command."""
+    return str(await ctx.tool("shell", command=ctx.input))
+
+
+@agent
 async def pair(ctx: Context) -> str:
     """Asks two things at once."""
     answers = await asyncio.gather(ctx.approve("First?"), ctx.approve("Second?"))

@@ -45,6 +45,28 @@ def test_always(cli: Cli) -> None:
     assert (again.status, "That makes 2" in again.out) == (0, True)
 
 
+def test_edit_then_approve(samples: Cli, tmp_path: Path) -> None:
+    known = samples("exec", "--agent", "commander", "--approve", "ask", "--input", "echo one").id
+    for wrong, why in (
+        ("[1]", "a JSON object"),
+        ("{", "isn't JSON"),
+        (f"@{tmp_path}/none", "No such file"),
+    ):
+        done = samples("approve", known, "--edit", wrong)
+        assert (done.status, why in done.err) == (2, True), done.err
+    edit = '{"command": "echo two"}'
+    assert samples("approve", known, "--edit", edit, "--deny").status == 2
+    assert samples("approve", known, "--edit", edit, "--always").status == 2
+    assert samples("approve", known, "--edit", edit).status == 0
+    answered = samples("events", known, "--kind", "approval.answered").out
+    assert 'approve: edited: {"command":"echo two"}' in answered
+    done = samples("exec", "--conversation", known, "--resume")
+    assert ("two" in done.out, "one" in done.out) == (True, False)
+    asking = samples("exec", "--agent", "chooser", "--input", "").id
+    done = samples("approve", asking, "--choice", "water", "--edit", "{}")
+    assert (done.status, "nothing here that can be edited" in done.err) == (2, True)
+
+
 @here
 def test_a_question_with_other_choices(samples: Cli) -> None:
     known = samples("exec", "--agent", "chooser", "--input", "").id

@@ -66,9 +66,16 @@ class World:
         return await self.controller.resume(id, RunOptions(**options), "tester")
 
     async def answer(
-        self, choice: str, question: str = "", id: str = ID, *, always: bool = False, text: str = ""
+        self,
+        choice: str,
+        question: str = "",
+        id: str = ID,
+        *,
+        always: bool = False,
+        text: str = "",
+        edit: dict[str, Any] | None = None,
     ) -> None:
-        await self.controller.answer(id, question, choice, text, always, "tester")
+        await self.controller.answer(id, question, choice, text, always, "tester", edit=edit)
 
     async def run(
         self, agent: Registered | str, input: str = "", id: str = ID, **options: Any

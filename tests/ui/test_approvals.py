@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from textual import events
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static, TextArea
 
 from axtui.app import AxtuiApp
 from axtui.client import Config, Refused, RunOptions, connect, load_config
@@ -280,6 +281,51 @@ async def test_it_is_denied_with_a_message(config: Config) -> None:
         assert await ui.output(name) == '"not yet"'
         (answer,) = await ui.answers(name)
         assert (answer["choice"], answer["text"]) == ("deny", "not yet")
+
+
+async def test_a_command_is_edited_and_then_approved(config: Config) -> None:
+    async with desk(config) as ui:
+        name = await ui.start("commander", "echo one", approve="ask")
+        await ui.open(name)
+        await ui.pilot.press("e")
+        text = await until(ui.pilot, lambda: next(iter(ui.app.screen.query(TextArea)), None))
+        assert text.text == "echo one"
+        await ui.pilot.press("escape")
+        await ui.armed()
+        await ui.pilot.press("e")
+        await until(ui.pilot, lambda: ui.app.screen.query(TextArea))
+        await ui.pilot.press("space", *"two", "ctrl+s")
+        assert "one two" in await ui.output(name)
+        (answer,) = await ui.answers(name)
+        assert answer["edited"] == {"command": "echo one two"}
+        await until(ui.pilot, lambda: any("as edited" in said for said in ui.said()))
+
+
+async def test_arguments_are_edited_as_json(config: Config) -> None:
+    async with desk(config) as ui:
+        name = await ui.start("writer", "some " * 10_000, approve="ask")
+        await ui.open(name)
+        await until(ui.pilot, lambda: ui.card.complete)
+        await ui.armed()
+        await ui.pilot.press("e")
+        text = await until(ui.pilot, lambda: next(iter(ui.app.screen.query(TextArea)), None))
+        assert json.loads(text.text) == {"path": "page.txt", "content": "some " * 10_000}
+        problem = ui.app.screen.query_one("#problem", Static)
+        for wrong, why in (("{", "that isn't JSON"), ("[]", "a JSON object")):
+            text.text = wrong
+            await ui.pilot.press("ctrl+s")
+            await until(ui.pilot, lambda why=why: why in str(problem.render()))
+        text.text = '{"path": "other.txt", "content": "less"}'
+        await ui.pilot.press("ctrl+s")
+        assert "other.txt" in await ui.output(name)
+
+
+async def test_what_is_no_call_of_a_tool_is_not_edited(config: Config) -> None:
+    async with desk(config) as ui:
+        name = await ui.start("publisher")
+        await ui.open(name)
+        await ui.pilot.press("e")
+        assert isinstance(ui.app.screen, ApprovalsScreen)
 
 
 async def test_a_question_is_answered_in_words(config: Config) -> None:

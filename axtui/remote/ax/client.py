@@ -108,7 +108,13 @@ class AxClient:
         _refuse(_LACKS["cancel"])
 
     async def answer(
-        self, conversation_id: str, question_id: str, choice: str, text: str, always: bool
+        self,
+        conversation_id: str,
+        question_id: str,
+        choice: str,
+        text: str = "",
+        always: bool = False,
+        edit: dict[str, Any] | None = None,
     ) -> st.State:
         """Answer a confirmation of a run that is followed here."""
         turn = self._turns.get(conversation_id)
@@ -116,6 +122,8 @@ class AxClient:
             raise Refused("unknown", f"no question {question_id!r} of {conversation_id} is known")
         if always:
             _refuse("--always")
+        if edit is not None:
+            _refuse("--edit")
         question = turn.state.questions[question_id].question
         said = content.confirmation(question_id, question, choice == _DECIDE[0])
         request = ax.ExecRequest(conversation_id=conversation_id, inputs=[_said(said)])

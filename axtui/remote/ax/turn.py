@@ -96,7 +96,7 @@ async def _begin(client: LocalClient, asked: Asked) -> _Begun:
     if text is not None:
         answers = [questions.said(state, text)]
     for answer in answers:
-        await client.answer(known, answer.question_id, answer.choice, answer.text, False)
+        await client.answer(known, answer.question_id, answer.choice, answer.text)
     if is_open(state):
         # Somebody may have to take it up again, after a crash say.
         await client.resume(known, RunOptions())

@@ -1,0 +1,75 @@
+"""The arguments of a call that somebody is asked about, to be changed before it is approved."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static, TextArea
+
+from axtui.model.codec import load_json
+from axtui.model.words import one_line
+from axtui.screens.fleeting import Fleeting
+from axtui.v1 import state_pb2 as st
+from axtui.widgets.bars import KeyBar
+from axtui.widgets.bindings import bindings
+
+_HINT = "the model is told that it was changed"
+
+
+class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
+    """Ends with the arguments as they are to be, or with nothing. Of a shell's command it is the
+    command that is edited, as it is and not as JSON."""
+
+    BINDINGS = bindings("dialog")
+
+    def __init__(self, question: st.Question) -> None:
+        super().__init__()
+        self._question = question
+        self._given: dict[str, Any] = load_json(question.detail.text)
+        self._is_command = question.subject.startswith("shell(")
+
+    def compose(self) -> ComposeResult:
+        """What it is, and where it is changed."""
+        tool = one_line(self._question.subject.partition("@")[0])
+        what = "command" if self._is_command else f"arguments of {tool}, JSON"
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = "edit, then approve"
+            yield Static(what, classes="label", markup=False)
+            yield TextArea(self._text(), id="input")
+            yield Static(_HINT, id="problem", classes="hint", markup=False)
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Behind what is there."""
+        area = self.query_one(TextArea)
+        area.move_cursor(area.document.end)
+
+    def _text(self) -> str:
+        if self._is_command:
+            return str(self._given["command"])
+        return json.dumps(self._given, indent=2, ensure_ascii=False)
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+    def action_confirm(self) -> None:
+        text = self.query_one(TextArea).text
+        if self._is_command:
+            self.dismiss({**self._given, "command": text})
+            return
+        try:
+            edited = load_json(text)
+        except ValueError as error:
+            self._tell(f"that isn't JSON: {error}")
+            return
+        if isinstance(edited, dict):
+            self.dismiss(edited)
+        else:
+            self._tell("the arguments are a JSON object: {…}")
+
+    def _tell(self, problem: str) -> None:
+        self.query_one("#problem", Static).update(problem)
