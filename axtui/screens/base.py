@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
@@ -38,6 +39,13 @@ class PlainScreen(Fleeting, Screen[None], inherit_bindings=False):
     def ui(self) -> AxtuiApp:
         """The application."""
         return cast("AxtuiApp", self.app)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it can be seen: nothing but dialogs are over it. Textual takes the screen below
+        the top one for visible in any case, and draws all of the top one whenever it changes."""
+        above = itertools.takewhile(lambda screen: screen is not self, self.app.screen_stack[::-1])
+        return self in self.app.screen_stack and all(screen.is_modal for screen in above)
 
     @property
     def desk(self) -> Desk:

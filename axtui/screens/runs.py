@@ -66,6 +66,11 @@ class RunsScreen(Acting, PlainScreen):
         self._table.runs = self.runs
         self._keep_up()
 
+    def on_screen_resume(self) -> None:
+        """What changed while something else was shown is seen at once."""
+        if self._begun:
+            self._keep_up()
+
     @property
     def listed(self) -> Listed | None:
         """The conversation under the cursor."""

@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import var
 from textual.scroll_view import ScrollView
@@ -72,10 +72,16 @@ class RowList(ScrollView, can_focus=True):
         if count == self.count and not shift:
             return
         at_end = self.follow
+        grows = count >= self.count
         self.count = count
         if shift:
             self._strips.clear()
-        self.virtual_size = Size(0, count)
+        if grows and self.show_vertical_scrollbar:
+            # Nothing changes its place, so the screen needn't be laid out, and drawn, anew.
+            self.set_reactive(RowList.virtual_size, Size(0, count))
+            self.vertical_scrollbar.window_virtual_size = count
+        else:
+            self.virtual_size = Size(0, count)
         self.cursor = max(0, min(count - 1, self.cursor + shift))
         if at_end:
             self._to_end()
@@ -151,6 +157,19 @@ class RowList(ScrollView, can_focus=True):
     def on_blur(self) -> None:
         """The cursor looks otherwise."""
         self.refresh_line(self.cursor - self.scroll_offset.y)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Rows as they are. Textual would put a border, padding and a background around each, and
+        keep it once more, which takes a third of a frame: here there mostly is nothing around."""
+        if self.styles.gutter:
+            return super().render_lines(crop)
+        background = self.background_colors[1]
+        strips = [self.render_line(y) for y in crop.line_range]
+        for line_filter in self.get_line_filters():
+            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+        if crop.column_span != (0, self.size.width):
+            strips = [strip.crop(*crop.column_span) for strip in strips]
+        return strips
 
     def render_line(self, y: int) -> Strip:
         """A row of the screen."""

@@ -1,0 +1,71 @@
+"""What lists, and screens that are covered, don't draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+
+from axtui.screens.approvals import ApprovalsScreen
+from axtui.screens.confirm import ConfirmScreen
+from axtui.widgets.row_list import Cells, RowList
+from axtui.widgets.runs_table import RunsTable
+
+from .harness import until
+from .opened import make_runs, opened
+
+
+class Numbers(RowList):
+    """Rows that are numbered."""
+
+    def cells(self, index: int, width: int) -> Cells:
+        return [(f"row {index}", "")]
+
+
+class ListScreen(Screen[None]):
+    def compose(self) -> ComposeResult:
+        yield Numbers()
+
+
+async def test_the_screen_is_laid_out_only_where_a_scrollbar_comes_or_goes(tmp_path: Path) -> None:
+    async with opened(tmp_path, size=(40, 10)) as (app, pilot):
+        await app.push_screen(ListScreen())
+        rows, layouts = app.screen.query_one(Numbers), list[Screen[object]]()
+        app.screen.screen_layout_refresh_signal.subscribe(app, layouts.append)
+        rows.follow = True
+        rows.set_count(9)
+        await pilot.pause()
+        rows.set_count(11)
+        await until(pilot, lambda: rows.show_vertical_scrollbar)
+        await pilot.pause()
+        layouts.clear()
+        for count in (12, 100, 1_000_000):
+            rows.set_count(count)
+            await pilot.pause()
+            assert rows.max_scroll_y == rows.scroll_y == count - 10
+            assert rows.render_line(9).text.strip() == f"▌ row {count - 1}"
+            bar = rows.vertical_scrollbar
+            assert (bar.window_virtual_size, bar.position) == (count, count - 10)
+        assert layouts == []
+        rows.set_count(3)
+        await until(pilot, lambda: not rows.show_vertical_scrollbar)
+        assert rows.scroll_y == 0
+
+
+async def test_what_is_covered_is_not_drawn_and_up_to_date_when_it_is_seen(tmp_path: Path) -> None:
+    make_runs(tmp_path / "data", "one")
+    async with opened(tmp_path) as (app, pilot):
+        below, table = app.screen, app.screen.query_one(RunsTable)
+        await until(pilot, lambda: table.count == 1)
+        await app.push_screen(ConfirmScreen("Sure?", "It is."))
+        assert below.is_current
+        make_runs(tmp_path / "data", "two")
+        await until(pilot, lambda: table.count == 2)
+        await app.pop_screen()
+        await app.push_screen(ApprovalsScreen())
+        assert app.screen.is_current
+        assert not below.is_current
+        make_runs(tmp_path / "data", "three")
+        await app.pop_screen()
+        await until(pilot, lambda: table.count == 3)
