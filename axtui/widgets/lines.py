@@ -44,6 +44,9 @@ class Lines(ScrollView, can_focus=True):
         self._wrap()
 
     def _wrap(self) -> None:
+        if not self.size.width:
+            # It has no place yet, and will be resized when it has.
+            return
         width = max(1, self.size.width - 1)
         self._wrapped = [part for line in self._lines for part in _parts(line, width)]
         self.virtual_size = Size(0, len(self._wrapped))

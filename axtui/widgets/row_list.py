@@ -164,10 +164,12 @@ class RowList(ScrollView, can_focus=True):
         if self.styles.gutter:
             return super().render_lines(crop)
         background = self.background_colors[1]
-        strips = [self.render_line(y) for y in crop.line_range]
+        # Until a scrollbar that is due has been laid out, there is more room than rows take.
+        width, style = self.size.width, self._style("", "")
+        strips = [self.render_line(y).adjust_cell_length(width, style) for y in crop.line_range]
         for line_filter in self.get_line_filters():
             strips = [strip.apply_filter(line_filter, background) for strip in strips]
-        if crop.column_span != (0, self.size.width):
+        if crop.column_span != (0, width):
             strips = [strip.crop(*crop.column_span) for strip in strips]
         return strips
 

@@ -37,6 +37,9 @@ async def test_the_screen_is_laid_out_only_where_a_scrollbar_comes_or_goes(tmp_p
         rows.set_count(9)
         await pilot.pause()
         rows.set_count(11)
+        # Now as with the scrollbar there is no cell that nobody draws.
+        drawn = rows.render_lines(rows.size.region)
+        assert {strip.cell_length for strip in drawn} == {rows.size.width}
         await until(pilot, lambda: rows.show_vertical_scrollbar)
         await pilot.pause()
         layouts.clear()
