@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from axtui.client import CONTROL_LOG, Client
+from axtui.client import CONTROL_LOG, Client, Holder
 from axtui.model.actors import ACTOR_KINDS, ActorState, fold_actors
 
 
@@ -23,14 +23,14 @@ class Actors:
             while page := await self._client.read(CONTROL_LOG, after=self._seq, kinds=ACTOR_KINDS):
                 fold_actors(self._known, (record.event() for record in page))
                 self._seq = page[-1].seq
-        since_us = (await self._client.holder()).since_us
-        return [_now(actor, since_us) for actor in self._known.values()]
+        holder = await self._client.holder()
+        return [_now(actor, holder) for actor in self._known.values()]
 
 
-def _now(actor: ActorState, since_us: int) -> ActorState:
+def _now(actor: ActorState, holder: Holder) -> ActorState:
     if actor.state != "started":
         return replace(actor)
     # Nothing of an actor outlives its controller.
-    if since_us and since_us <= actor.since_us:
-        return replace(actor, state="running")
+    if holder.since_us and holder.since_us <= actor.since_us:
+        return replace(actor, state="running", calls=holder.calls.get(actor.id, 0))
     return replace(actor, state="gone", reason="its controller was killed")

@@ -116,7 +116,8 @@ class Host:
     async def _answer(self, wanted: str) -> dict[str, Any]:
         match wanted:
             case "status":
-                return {"pid": os.getpid(), "driving": sorted(self.controller.driving())}
+                driving, calls = sorted(self.controller.driving()), self.controller.roster.calls()
+                return {"pid": os.getpid(), "driving": driving, "calls": calls}
             case "serve":
                 address = f"unix:{socket_path(self._config.log_path, '.grpc')}"
                 if self._listening is None:

@@ -334,12 +334,15 @@ class LocalClient:
     async def holder(self) -> Holder:
         """Who drives runs of this data directory; its pid is 0 if nobody does."""
         if self.host is not None:
-            return Holder(os.getpid(), self.host.since_us, self.host.controller.driving())
+            controller = self.host.controller
+            driving, calls = controller.driving(), controller.roster.calls()
+            return Holder(os.getpid(), self.host.since_us, driving, calls)
         pid, since = lease.holder(self.config.log_path)
         if not pid:
             return Holder()
         told = await knock(self.config.log_path, "status") or {}
-        return Holder(pid, int(since * 1e6), frozenset(map(str, told.get("driving", ()))))
+        driving = frozenset(map(str, told.get("driving", ())))
+        return Holder(pid, int(since * 1e6), driving, dict(told.get("calls", {})))
 
     @property
     def hosts(self) -> bool:

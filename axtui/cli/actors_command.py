@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from axtui.client import Client
     from axtui.model.actors import ActorState
 
-_HEAD = ("ACTOR", "STATE", "KIND", "PID", "SINCE", "RESTARTS", "LAST REASON")
-_SPARE = (2, 5, 3, 4)
+_HEAD = ("ACTOR", "STATE", "KIND", "PID", "SINCE", "CALLS", "RESTARTS", "LAST REASON")
+_SPARE = (2, 6, 3, 4)
 _STYLES = {"running": "running", "failed": "failed", "gone": "failed"}
 
 
@@ -52,6 +52,7 @@ def _print(actors: list[ActorState], no_color: bool) -> None:
             one_line(actor.kind),
             str(actor.pid) if actor.state == "running" else "",
             ago(actor.since_us, now_us),
+            str(actor.calls) if actor.state == "running" else "",
             str(actor.restarts),
             one_line(actor.reason),
         )
@@ -71,6 +72,7 @@ def _as_json(actor: ActorState) -> dict[str, object]:
         "state": actor.state,
         "pid": actor.pid if actor.state == "running" else None,
         "since": format_time(actor.since_us),
+        "calls": actor.calls,
         "restarts": actor.restarts,
         "reason": actor.reason or None,
         "stderr": actor.stderr or None,

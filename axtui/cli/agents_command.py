@@ -64,4 +64,5 @@ def _as_json(agent: AgentInfo) -> dict[str, object]:
         "model": agent.model or None,
         "ready": not agent.problem,
         "problem": agent.problem or None,
+        "address": agent.address or None,
     }

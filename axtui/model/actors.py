@@ -14,7 +14,8 @@ ACTOR_KINDS = ("actor.started", "actor.stopped", "actor.failed")
 @dataclass
 class ActorState:
     """One actor. `state` is started, stopped or failed, and since when; `restarts` are all starts
-    but the first. `pid`, `reason` and `stderr` are the last that are known."""
+    but the first. `pid`, `reason` and `stderr` are the last that are known. `calls` is how many it
+    works on."""
 
     id: str
     kind: str = ""
@@ -24,6 +25,7 @@ class ActorState:
     restarts: int = 0
     reason: str = ""
     stderr: str = ""
+    calls: int = 0
 
 
 def fold_actors(actors: dict[str, ActorState], events: Iterable[pb.Event]) -> None:

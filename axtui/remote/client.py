@@ -388,7 +388,8 @@ class RemoteClient:
     async def holder(self) -> Holder:
         """Who drives runs there."""
         server = await self._call("get_server", sv.GetServerRequest())
-        return Holder(server.pid, server.since_us, frozenset(server.driving))
+        driving, calls = frozenset(server.driving), dict(server.calls)
+        return Holder(server.pid, server.since_us, driving, calls)
 
     async def refusals(self) -> Mapping[str, str]:
         """Methods that the server won't have called by us, each with why."""

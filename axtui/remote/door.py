@@ -12,10 +12,11 @@ import asyncio
 import json
 import os
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from axtui.runtime.eventlog.base import LogError
@@ -27,11 +28,13 @@ _MAX_FOLDER = 70
 
 
 class Holder(NamedTuple):
-    """The process that writes a log, since when, and the conversations whose runs it drives."""
+    """The process that writes a log, since when, the conversations whose runs it drives, and by the
+    ids of its actors how many calls each works on."""
 
     pid: int = 0
     since_us: int = 0
     driving: frozenset[str] = frozenset()
+    calls: Mapping[str, int] = MappingProxyType({})
 
 
 class Door:

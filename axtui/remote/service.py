@@ -237,6 +237,7 @@ class Controller:
             since_us=holder.since_us,
             log_bytes=await self._client.size(),
             driving=sorted(holder.driving),
+            calls=holder.calls,
             caller=who.name,
             role=who.role,
         )

@@ -26,7 +26,8 @@ from axtui.runtime.toolbox import Toolbox
 
 class AgentInfo(NamedTuple):
     """An agent. `kind` is built-in, python, command or address, `model` is "provider:name" where it
-    asks one by itself, and `problem` says why it can't run now; empty if it can.
+    asks one by itself, `problem` says why it can't run now, empty if it can, and `address` where it
+    is served, if it is elsewhere.
     """
 
     id: str
@@ -34,6 +35,7 @@ class AgentInfo(NamedTuple):
     description: str
     model: str = ""
     problem: str = ""
+    address: str = ""
 
 
 class ToolInfo(NamedTuple):
@@ -135,8 +137,10 @@ async def _agent_info(entry: Agent, redact: Callable[[str], str]) -> AgentInfo:
     try:
         known = loaded(entry) if entry.python else await described(entry, redact)
     except (Refused, ActorError) as error:
-        return AgentInfo(entry.id, kind, entry.description, problem=str(error))
-    return AgentInfo(entry.id, kind, known.description)
+        about, problem = entry.description, str(error)
+    else:
+        about, problem = known.description, ""
+    return AgentInfo(entry.id, kind, about, problem=problem, address=entry.address)
 
 
 def _model(config: Config) -> tuple[str, str]:

@@ -933,6 +933,26 @@ Global___GetServerRequest: _TypeAlias = GetServerRequest  # noqa: Y015
 class Server(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class CallsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     VERSION_FIELD_NUMBER: _builtins.int
     PID_FIELD_NUMBER: _builtins.int
     SINCE_US_FIELD_NUMBER: _builtins.int
@@ -940,6 +960,7 @@ class Server(_message.Message):
     DRIVING_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     pid: _builtins.int
     since_us: _builtins.int
@@ -952,6 +973,10 @@ class Server(_message.Message):
     def driving(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Conversations whose run it drives."""
 
+    @_builtins.property
+    def calls(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """By the ids of actors: how many calls each works on, if any."""
+
     def __init__(
         self,
         *,
@@ -962,10 +987,11 @@ class Server(_message.Message):
         driving: _abc.Iterable[_builtins.str] | None = ...,
         caller: _builtins.str = ...,
         role: _builtins.str = ...,
+        calls: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "driving", b"driving", "log_bytes", b"log_bytes", "pid", b"pid", "role", b"role", "since_us", b"since_us", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "calls", b"calls", "driving", b"driving", "log_bytes", b"log_bytes", "pid", b"pid", "role", b"role", "since_us", b"since_us", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -995,11 +1021,14 @@ class AgentInfo(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     kind: _builtins.str
     description: _builtins.str
     model: _builtins.str
     problem: _builtins.str
+    address: _builtins.str
+    """Where it is served, if it is served elsewhere."""
     def __init__(
         self,
         *,
@@ -1008,10 +1037,11 @@ class AgentInfo(_message.Message):
         description: _builtins.str = ...,
         model: _builtins.str = ...,
         problem: _builtins.str = ...,
+        address: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "id", b"id", "kind", b"kind", "model", b"model", "problem", b"problem"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "description", b"description", "id", b"id", "kind", b"kind", "model", b"model", "problem", b"problem"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

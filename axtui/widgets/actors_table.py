@@ -14,7 +14,7 @@ from axtui.ui.line import Line
 from axtui.widgets.row_list import Cells, RowList
 from axtui.widgets.text import fit
 
-_WORD, _KIND, _PID, _AGE, _STARTS = 11, 9, 8, 5, 4
+_WORD, _KIND, _PID, _AGE, _CALLS, _STARTS = 11, 9, 8, 5, 11, 4
 # What a theme calls the color of a state.
 _STYLES = {"running": "running", "stopped": "idle", "failed": "failed", "gone": "failed"}
 
@@ -31,17 +31,19 @@ class ActorsTable(RowList):
         self.renew()
 
     def cells(self, index: int, width: int) -> Cells | None:
-        """Id, state, kind, pid, since when, restarts and the last reason, as far as there is
-        room."""
+        """Id, state, kind, pid, since when, calls, restarts and the last reason, as far as there
+        is room."""
         actor = self.actors[index]
         style = _STYLES[actor.state]
         cells = [(fit(f"{glyph(style)} {actor.state}", _WORD), style)]
         if width >= 70:
             pid = str(actor.pid) if actor.state == "running" else ""
+            calls = count(actor.calls, "call") if actor.calls else ""
             cells += [
                 (fit(one_line(actor.kind), _KIND), ""),
                 (f"{pid:>{_PID}}", "dim"),
                 (f"{ago(actor.since_us, _now()):>{_AGE}}", "dim"),
+                (f"{calls:>{_CALLS}}", "running"),
                 (f"{f'↻{actor.restarts}' if actor.restarts else '':>{_STARTS}}  ", "waiting"),
             ]
         left = width - sum(len(text) for text, _ in cells)
@@ -81,6 +83,7 @@ def actor_lines(actor: ActorState) -> list[Line]:
     """All that is known of an actor, with what it has written to its standard error last."""
     style = _STYLES[actor.state]
     pid = f", pid {actor.pid}" if actor.state == "running" else ""
+    pid += f", {count(actor.calls, 'call')}" if actor.calls else ""
     since = f"since {ago(actor.since_us, _now())}"
     lines = [
         Line(printable(actor.id), "strong"),
@@ -105,7 +108,7 @@ def agent_lines(agent: AgentInfo) -> list[Line]:
     lines = [
         Line(printable(agent.id), "strong"),
         word if agent.problem else Line(f"{glyph('completed')} ready", "completed"),
-        Line(f"{agent.kind}{f', {printable(agent.model)}' if agent.model else ''}", "dim"),
+        Line(", ".join(filter(None, (agent.kind, printable(agent.address or agent.model)))), "dim"),
     ]
     for text, style in ((agent.problem, "failed"), (agent.description, "")):
         if text:

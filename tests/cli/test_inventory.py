@@ -66,6 +66,7 @@ def test_agents_in_json(cli: Cli) -> None:
         "model": "anthropic:claude",
         "ready": True,
         "problem": None,
+        "address": None,
     }
     assert by_id["shell"]["model"] is None
     mine = by_id["mine"]
@@ -197,6 +198,7 @@ def test_actors(servers: Cli) -> None:
             "state": "running",
             "pid": actor["pid"],
             "since": "",
+            "calls": 0,
             "restarts": 0,
             "reason": None,
             "stderr": None,

@@ -49,6 +49,12 @@ def test_they_are_listed_with_their_health(served: Cli) -> None:
     assert rows["there"] == "ready address Says in lower case what it is told."
     assert rows["gone"] == "not ready address Is gone."
     assert done.out.splitlines()[-1] == f"gone: {GONE}"
-    found = served.run("doctor").out
-    assert re.search(r"agent there\s+it answers", found)
-    assert GONE in found
+    found = {
+        row["agent"]: row["address"] for row in served.run("agents", "--output", "json").json()
+    }
+    assert found["gone"] == "localhost:1"
+    assert found["there"]
+    assert found["echo"] is None
+    told = served.run("doctor").out
+    assert re.search(r"agent there\s+it answers", told)
+    assert GONE in told

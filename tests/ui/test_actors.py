@@ -15,12 +15,15 @@ from axtui.actors import Actors
 from axtui.app import AxtuiApp
 from axtui.client import CONTROL_LOG, Config, connect
 from axtui.model.events import Draft, Payload
+from axtui.runtime.actors.supervisor import Spec
 from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.screens.actors import ActorsScreen
 from axtui.screens.runs import RunsScreen
 from axtui.v1 import event_pb2 as pb
 from axtui.widgets.actors_table import ActorsTable, AgentsTable
 from axtui.widgets.lines import Lines
+from tests.remote.harness import Serve
+from tests.runtime.actors.test_supervisor import PROGRAM
 
 from .harness import until
 
@@ -96,6 +99,24 @@ async def test_actors_are_shown_as_they_come_and_go(config: Config, log: Log) ->
         await until(pilot, lambda: about(pilot).startswith("models\n"))
         await log.says("tools", pb.ActorStarted(actor="tools", kind="tools", pid=me))
         await until(pilot, lambda: " ↻1 " in rows(pilot)[0])
+
+
+@pytest.mark.parametrize("where", ["joined", "remote"])
+async def test_how_many_calls_each_works_on_is_shown(served: Serve, where: str) -> None:
+    server = await served()
+    host = server.local.host
+    assert host is not None
+    actor = host.controller.roster.add(Spec("busy", "tools", PROGRAM))
+    joined = connect(Config(data_dir=server.config.data_dir)) if where == "joined" else None
+    client = joined or server.client()
+    app = AxtuiApp(lambda: client, "" if joined else server.address)
+    async with app.run_test(size=(140, 40)) as pilot, actor.use(), actor.use():
+        await until(pilot, lambda: hasattr(app.desk, "client"))
+        await pilot.press("3")
+        await until(pilot, lambda: isinstance(app.screen, ActorsScreen) and rows(pilot))
+        await until(pilot, lambda: " 2 calls" in rows(pilot)[0])
+        await until(pilot, lambda: f"pid {actor.pid}, 2 calls" in about(pilot))
+    await client.close()
 
 
 async def test_an_actor_whose_controller_was_killed_is_gone(config: Config) -> None:

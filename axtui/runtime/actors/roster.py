@@ -31,6 +31,10 @@ class Roster:
         self.actors.append(actor)
         return actor
 
+    def calls(self) -> dict[str, int]:
+        """By the ids of those that work: on how many calls."""
+        return {actor.spec.id: actor.calls for actor in self.actors if actor.calls}
+
     async def close(self) -> None:
         """Stop them all, and wait until that is in the log."""
         await asyncio.gather(*(actor.stop() for actor in self.actors))

@@ -145,6 +145,11 @@ class Actor:
                 loop = asyncio.get_running_loop()
                 self._idle = loop.call_later(self.spec.idle_seconds, self._stop_idle)
 
+    @property
+    def calls(self) -> int:
+        """How many use it at the moment."""
+        return self._users
+
     async def ready(self) -> Any:
         """Have it running; gives back what it can do. Raises Fault."""
         async with self.use():
