@@ -225,6 +225,15 @@ class _Journal:
         found = await self._peer.call("history", {**self._call, "limit": limit})
         return [(said["role"], said["text"]) for said in found["messages"]]
 
+    async def told(self, scope: Scope) -> list[str]:
+        heard = await self._settled(
+            scope, "listen", {"line": scope.path, "ordinal": scope.place[0]}
+        )
+        if heard["texts"]:
+            scope.next_key()
+            scope.time_us = heard["time_us"]
+        return list(heard["texts"])
+
     def patched(self, scope: Scope, name: str) -> bool:
         if not scope.may_change(self._changes):
             return False
@@ -244,7 +253,6 @@ class _Journal:
     async def _ask(self, request: Request) -> Any:
         scope = request.scope
         params = {
-            **self._call,
             "key": request.key,
             "type": request.type,
             "name": request.name,
@@ -257,16 +265,19 @@ class _Journal:
             "by_model": request.by_model,
             "body": None if request.body is None else dump_json(request.body),
         }
-        try:
-            told = await self._peer.call("ask", params, settles=True)
-        except Fault as fault:
-            if fault.code in ("canceled", "gone", "stale"):
-                await too_late(scope.task)
-            raise RuntimeError(str(fault)) from None
+        told = await self._settled(scope, "ask", params)
         scope.time_us = told["time_us"]
         if failed := told.get("failed"):
             raise StepFailed(request.key, request.name, failed["code"], failed["message"])
         return load_json(told["value"])
+
+    async def _settled(self, scope: Scope, method: str, params: dict[str, Any]) -> Any:
+        try:
+            return await self._peer.call(method, {**self._call, **params}, settles=True)
+        except Fault as fault:
+            if fault.code in ("canceled", "gone", "stale"):
+                await too_late(scope.task)
+            raise RuntimeError(str(fault)) from None
 
 
 async def _leave() -> NoReturn:

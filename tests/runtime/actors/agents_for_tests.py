@@ -524,6 +524,49 @@ async def patched_branches(ctx: Context) -> list[str]:
     return [*new, *await branches.function(ctx)]
 
 
+# What people say while it runs
+
+
+@agent
+async def listens(ctx: Context) -> list[list[str]]:
+    heard = []
+    for turn in range(3):
+        heard.append(await ctx.told())
+        await ctx.ask(f"question {turn}?")
+    return [*heard, await ctx.told()]
+
+
+@agent
+async def listens_not(ctx: Context) -> list[list[str]]:
+    for turn in range(3):
+        await ctx.ask(f"question {turn}?")
+    return []
+
+
+@agent
+async def listens_abreast(ctx: Context) -> list[str]:
+    found = []
+
+    async def branch(name: str, turns: int) -> None:
+        for number in range(3):
+            found.extend(await ctx.told())
+            await ctx.step(work, f"{name}{number}", turns)
+
+    await ctx.ask("begin?")
+    branches = branch("a", 3), branch("b", -2), branch("c", 0)
+    *_, more = await asyncio.gather(*branches, ctx.told())
+    found += [*more, *await ctx.told()]
+    return [*found, await ctx.step(work, " ".join(found))]
+
+
+@agent
+async def has_listeners(ctx: Context) -> list[Any]:
+    own = asyncio.create_task(ctx.ask("well?"))
+    called = await ctx.agent("listens")
+    await own
+    return [await ctx.told(), called]
+
+
 # Steps
 
 
