@@ -16,7 +16,7 @@ from axtui.runtime.eventlog.lease import holder
 
 from .harness import Cli, RemoteCli
 
-_SAMPLES = ("asker", "chooser", "gate", "hanger", "pair", "stubborn", "talker")
+_SAMPLES = ("asker", "chooser", "gate", "hanger", "listener", "pair", "stubborn", "talker")
 _INLINE = ("inline_hanger", "inline_stubborn")
 
 
