@@ -269,3 +269,24 @@ async def test_who_gives_up_hearing_has_heard_nothing(make_world: MakeWorld) -> 
     await world.answer("yes")
     assert await world.output() == ["one"]
     assert await after_a_crash(world, len(await world.events()) - 1) == ["one"]
+
+
+async def test_who_gives_up_hearing_does_so_at_each_replay(
+    make_world: MakeWorld, placed: Placed
+) -> None:
+    world = make_world(placed(agents.stops_listening))
+    await world.start("stops_listening")
+    for turn in range(4):
+        (asked,) = await world.waiting()
+        await tell(world, f"one {turn}", f"two {turn}")
+        await world.answer("yes", asked.id)
+        if turn < 3:
+            await world.until(
+                lambda state, last=asked: state.questions and last.id not in state.questions
+            )
+    output = await world.output()
+    events = await world.events()
+    notes = [event["seq"] for event in events if event["kind"] == "note"]
+    assert len(notes) == 4
+    for place in (len(events) - 1, notes[-1], notes[-1] + 1):
+        assert await after_a_crash(world, place) == output, place

@@ -560,6 +560,22 @@ async def listens_abreast(ctx: Context) -> list[str]:
 
 
 @agent
+async def stops_listening(ctx: Context) -> list[Any]:
+    found = []
+    for turn in range(4):
+        await ctx.ask(f"question {turn}?")
+        asking = [asyncio.create_task(ctx.told()) for _ in range(2)]
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        asking[0].cancel()
+        await asyncio.wait(asking)
+        found.append(asking[1].result())
+        found.append(await ctx.told())
+        await ctx.step(work, str(found), effect="idempotent")
+    return found
+
+
+@agent
 async def has_listeners(ctx: Context) -> list[Any]:
     own = asyncio.create_task(ctx.ask("well?"))
     called = await ctx.agent("listens")
