@@ -385,6 +385,7 @@ class Journal(Protocol):
     async def sleep(self, request: Request, seconds: float) -> None: ...
     async def emit(self, request: Request, text: str, thought: bool, internal: bool) -> None: ...
     async def history(self, limit: int) -> list[tuple[str, str]]: ...
+    async def told(self, scope: Scope) -> list[str]: ...
     def patched(self, scope: Scope, name: str) -> bool: ...
 
 
@@ -486,6 +487,18 @@ class Context:
     async def history(self, limit: int = 100) -> list[tuple[str, str]]:
         """The last messages of the conversation's earlier runs, oldest first: role and text."""
         return await self._journal.history(limit)
+
+    def told(self) -> Asked[list[str]]:
+        """What people have said to this agent while the run is open and it hasn't heard yet,
+        oldest first, at most 25 texts at a time; empty if there is nothing. What was handed over
+        here is handed over here at every replay, and nothing that came later."""
+        scope = self._scope()
+        ticket = scope.ticket()
+
+        async def asked() -> list[str]:
+            return await self._journal.told(scope.here(ticket))
+
+        return asked()
 
     def now(self) -> datetime:
         """The time of the last thing that happened here: the same at every replay. UTC."""

@@ -136,6 +136,10 @@ class LocalClient:
         writer = await self._write()
         return await writer.answer(conversation_id, question_id, choice, text, always, edit)
 
+    async def tell(self, conversation_id: str, text: str, actor: str = "") -> None:
+        """Say something to an agent while its run is open."""
+        await (await self._write()).tell(conversation_id, text, actor)
+
     async def fork(
         self, source_id: str, seq: int | None, new: str, edit: dict[str, Any] | None
     ) -> str:

@@ -148,6 +148,7 @@ def test_who_writes_an_agent_can_rely_on_its_context() -> None:
         "random": [],
         "sleep": ["seconds"],
         "step": ["function", "args", "name", "effect", "timeout", "retry"],
+        "told": [],
         "tool": ["tool", "arguments"],
         "tools": [],
     }

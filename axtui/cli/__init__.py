@@ -15,6 +15,7 @@ COMMANDS = {
     "events": "the events of a conversation",
     "search": "the events in which some words occur, the newest first",
     "approve": "answer what a run asks",
+    "tell": "say something to an agent while its run is open",
     "pause": "begin no more steps in a run",
     "resume": "let a paused run go on",
     "cancel": "end a run for good",

@@ -73,6 +73,14 @@ def is_waiting(state: st.State) -> bool:
     )
 
 
+def agents_at_work(state: st.State) -> list[str]:
+    """The ids of the open run's own agent, and of those that are called in it at the moment."""
+    if not is_open(state):
+        return []
+    called = sorted({step.name for step in state.open_steps.values() if step.type == "agent"})
+    return list(dict.fromkeys([state.run.agent, *called]))
+
+
 def status(state: st.State) -> str:
     """The state of the conversation's run as people are told it; `idle` before the first run."""
     if not state.run.state:

@@ -157,6 +157,16 @@ class RemoteClient:
         state: st.State = await self._call("answer", request)
         return state
 
+    async def tell(self, conversation_id: str, text: str, actor: str = "") -> None:
+        """Say something to an agent while its run is open."""
+        request = sv.TellRequest(
+            conversation_id=conversation_id,
+            text=_text(text),
+            actor=_text(actor),
+            request_id=new_id(),
+        )
+        await self._call("tell", request)
+
     async def fork(
         self, source_id: str, seq: int | None, new: str, edit: dict[str, Any] | None
     ) -> str:

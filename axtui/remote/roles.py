@@ -10,7 +10,7 @@ _METHODS: dict[str, dict[Role | str, str]] = {
     "axtui.v1.Controller": {
         "viewer": "Find Resolve List Prunable GetState Read Search GetBlob Watch Export Verify"
         " GetServer ListAgents ListTools ListResources ListPrompts",
-        "operator": "Start Resume Pause Cancel Answer Fork",
+        "operator": "Start Resume Pause Cancel Answer Tell Fork",
         "admin": "Delete Purge Restore CreateToken ListTokens RevokeToken",
     },
     "ax.ControllerService": {"operator": "Exec"},

@@ -97,6 +97,11 @@ class Controller:
             msg.object_of(request.edit, "the edit"),
         )
 
+    async def tell(self, request: sv.TellRequest, context: Context) -> sv.Done:
+        acting = self._client_for(request.request_id)
+        await acting.tell(request.conversation_id, request.text, request.actor)
+        return sv.Done()
+
     async def fork(self, request: sv.ForkRequest, context: Context) -> sv.ForkReply:
         seq = request.seq if request.HasField("seq") else None
         edit = msg.object_of(request.edit, "the edit")

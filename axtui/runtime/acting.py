@@ -62,6 +62,10 @@ class Acting:
             conversation_id, question_id, choice, text, always, *self._who, edit
         )
 
+    async def tell(self, conversation_id: str, text: str, actor: str = "") -> None:
+        """Say something to an agent while its run is open."""
+        await self._controller.tell(conversation_id, text, actor, *self._who)
+
     async def fork(
         self, source_id: str, seq: int | None, new: str, edit: dict[str, Any] | None
     ) -> str:

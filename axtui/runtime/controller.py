@@ -29,6 +29,7 @@ from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import ALL, CONTROL_LOG, EventLog, LogDamaged, LogError
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.forking import fork
+from axtui.runtime.inbox import listener
 from axtui.runtime.journal import Delta, Services
 from axtui.runtime.policy import rules_of
 from axtui.runtime.questions import answer_to, open_question
@@ -42,6 +43,7 @@ from axtui.v1 import state_pb2 as st
 MAX_DELTAS = 1000
 MAX_INPUT = 16 * 1024 * 1024
 MAX_ANSWER = 1024 * 1024
+MAX_TOLD = 1024 * 1024
 MAX_REASON = 10_000
 _APPROVE = ("", "policy", "ask", "all", "deny")
 _ON_INTERRUPTED = ("", "ask", "retry", "skip", "fail")
@@ -241,6 +243,23 @@ class Controller:
                 Draft(answered, exec_id, question.actor, principal, request_id)
             )
             return conversation.state
+
+    async def tell(
+        self, conversation_id: str, text: str, actor: str, principal: str, request_id: str = ""
+    ) -> None:
+        """Say something to an agent that is at work in the open run; without an id, to the run's
+        own. It hears it when it next asks."""
+        _refuse_unfit(text, "the message", MAX_TOLD)
+        if not text.strip():
+            raise Refused("usage", "there is nothing to tell: the message is empty")
+        async with self._once(conversation_id, request_id, "message") as conversation:
+            if conversation is None:
+                return
+            said = user_message("")
+            said.to = listener(conversation.state, self._registry, actor)
+            said.content[0].text.CopyFrom(conversation.data(self._redactor.text(text)))
+            exec_id = conversation.state.run.exec_id
+            await conversation.append(Draft(said, exec_id, "", principal, request_id))
 
     async def fork(
         self,

@@ -19,7 +19,6 @@ from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.effects import NotKept
 from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.conversation import Conversation
-from axtui.runtime.history import History
 from axtui.runtime.journal import Journal, Services
 from axtui.runtime.registry import Registered
 from axtui.v1 import event_pb2 as pb
@@ -75,15 +74,13 @@ class Driver:
         agent = self._services.registry.agent(run.agent)
         config = load_json(await self._text(run.config))
         events = await self._events()
-        input = await self._input(events)
-        journal = Journal(
-            self._services, self.conversation, History(events), self._processes, self._fail
-        )
+        # At once, so that nothing that comes from here on is missed.
+        journal = Journal(self._services, self.conversation, events, self._processes, self._fail)
         self._journal = journal
         self._lost = asyncio.get_running_loop().create_future()
         if self._stop.done():
             self._request_stop(self._stop.result())
-        task = asyncio.create_task(journal.run_agent(agent, input, config))
+        task = asyncio.create_task(self._run_agent(journal, agent, events, config))
         self._set_alarm()
         try:
             ends = {task, self._stop, self._lost}
@@ -98,6 +95,11 @@ class Driver:
         finally:
             await _end({task, *journal.close()})
             await self._processes.close()
+
+    async def _run_agent(
+        self, journal: Journal, agent: Registered, events: list[pb.Event], config: Any
+    ) -> Any:
+        return await journal.run_agent(agent, await self._input(events), config)
 
     async def _returned(self, journal: Journal, task: asyncio.Task[Any], agent: Registered) -> bool:
         """How the run ends, now that its agent has. Whether another has begun in its place."""
@@ -287,8 +289,9 @@ class Driver:
 
 
 def _is_input(message: pb.Message) -> bool:
-    # What is said to an agent in the middle of a step is between the two.
-    return message.role == "user" and not message.step
+    # What is said to an agent in the middle of a step is between the two, and what it is told while
+    # it is at work it asks for.
+    return message.role == "user" and not message.step and not message.to
 
 
 def interrupted(state: st.State, why: str) -> list[Draft]:

@@ -14,8 +14,10 @@ from axtui.v1 import event_pb2 as pb
 ABANDONED = "abandoned"
 # The type of an entry that says which way `Context.patched` went.
 CHANGE = "change"
+# The type of an entry of what `Context.told` has handed over.
+TOLD = "told"
 
-Outcome = pb.StepCompleted | pb.StepFailed | pb.ApprovalAnswered | pb.Message
+Outcome = pb.StepCompleted | pb.StepFailed | pb.ApprovalAnswered | pb.Message | pb.Note
 
 
 @dataclass(slots=True)
@@ -100,6 +102,8 @@ class History:
             self._outcome(entry, payload, event)
         elif isinstance(payload, pb.Note) and payload.patch:
             self._entry(payload.key, CHANGE, payload.patch, event)
+        elif isinstance(payload, pb.Note) and payload.heard:
+            self._outcome(self._entry(payload.key, TOLD, "", event), payload, event)
 
     def _entry(self, key: str, type: str, name: str, event: pb.Event) -> Entry:
         if key not in self.entries:

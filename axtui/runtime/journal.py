@@ -10,11 +10,13 @@ from typing import Any, NamedTuple, NoReturn
 
 from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
 from axtui.model.codec import load_json
+from axtui.model.words import count
 from axtui.runtime.actors.agent_processes import AgentProcesses
 from axtui.runtime.effects import NotKept, run_agent, too_late
 from axtui.runtime.eventlog.base import EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
-from axtui.runtime.history import ABANDONED, Entry, History
+from axtui.runtime.history import ABANDONED, TOLD, Entry, History
+from axtui.runtime.inbox import Inbox
 from axtui.runtime.policy import Rules
 from axtui.runtime.questions import Questions
 from axtui.runtime.recorder import Recorder
@@ -62,13 +64,14 @@ class Journal:
         self,
         services: Services,
         conversation: Conversation,
-        history: History,
+        events: Sequence[pb.Event],
         processes: AgentProcesses,
         fail: Callable[..., None],
     ) -> None:
         self._services = services
         self._conversation = conversation
-        self._history = history
+        self._history = history = History(events)
+        self._inbox = Inbox(events)
         self._processes = processes
         self._fail = fail
         self._replay = Replay(history, processes, self._stuck)
@@ -88,7 +91,8 @@ class Journal:
         self._started_seq = run.started_seq
         self._started_us = run.started_us
         self._states: dict[str, str] = {}
-        conversation.on_append.append(self._questions.on_event)
+        self._listeners = (self._questions.on_event, self._inbox.on_event)
+        conversation.on_append += self._listeners
 
     # For the driver
 
@@ -149,7 +153,8 @@ class Journal:
         if not self._recorder.closed:
             self._recorder.closed = True
             self._replay.close()
-            self._conversation.on_append.remove(self._questions.on_event)
+            for listener in self._listeners:
+                self._conversation.on_append.remove(listener)
         return self._cancel_callers("")
 
     # For contexts
@@ -272,11 +277,32 @@ class Journal:
             before = records[-1].seq
             for event in (record.event() for record in records):
                 message = event.message
-                parts = [part.text for part in message.content if part.HasField("text")]
-                if parts and not message.internal_only and not await self._is_superseded(event):
-                    texts = [await self._recorder.text(part) for part in parts]
-                    found.append((message.role, "".join(texts)))
+                aloud = any(part.HasField("text") for part in message.content)
+                if aloud and not message.internal_only and not await self._is_superseded(event):
+                    found.append((message.role, await self._said(message)))
         return found[:limit][::-1]
+
+    async def told(self, scope: Scope) -> list[str]:
+        """What people have said to the agent that it hasn't heard yet, oldest first. What was
+        heard at this place is recorded, and has a key, where there was something."""
+        request = Request(scope.peek_key(), TOLD, "", "[]", scope)
+        recorded = self._history.entries.get(request.key)
+        if recorded is not None:
+            return await self._told_before(request) if recorded.type == TOLD else []
+        # As long as there is more on record, this place was gone past without hearing anything.
+        if not self._replay.finished or not self._inbox.unheard(scope.actor):
+            return []
+        async with _AskedFor(self, request):
+            await self._replay.live()
+            await self._steps.not_held()
+            texts = {seq: await self._heard(seq) for seq in self._inbox.unheard(scope.actor)}
+            # Another branch of the agent may have heard some meanwhile.
+            seqs = [seq for seq in self._inbox.unheard(scope.actor) if seq in texts]
+            if seqs:
+                scope.next_key()
+                text = f"{scope.actor} heard {count(len(seqs), 'message')}"
+                await self._steps.deliver(request, pb.Note(text=text, key=request.key, heard=seqs))
+            return [texts[seq] for seq in seqs]
 
     def transcript(self, scope: Scope) -> Transcript:
         """What was said, for an agent that can't journal and is called in `scope`."""
@@ -298,6 +324,14 @@ class Journal:
         return True
 
     # Recorded steps
+
+    async def _told_before(self, request: Request) -> list[str]:
+        request.scope.next_key()
+        async with _AskedFor(self, request) as entry:
+            assert isinstance(entry.outcome, pb.Note)
+            texts = [await self._heard(seq) for seq in entry.outcome.heard]
+            await self._released(request, entry)
+            return texts
 
     async def _enter(self, request: Request) -> Entry:
         task = request.scope.task
@@ -402,6 +436,13 @@ class Journal:
         private = load_json(state) or {}
         context = Context(agent.id, known, input, config, private, self.workspace, self)
         return await run_agent(agent, context)
+
+    async def _heard(self, seq: int) -> str:
+        return await self._said(self._inbox.message(seq))
+
+    async def _said(self, message: pb.Message) -> str:
+        parts = [part.text for part in message.content if part.HasField("text")]
+        return "".join([await self._recorder.text(part) for part in parts])
 
     async def _is_superseded(self, event: pb.Event) -> bool:
         return await superseded(self._services.log, self._conversation.id, event)

@@ -100,7 +100,7 @@ class RunScreen(Acting, PlainScreen):
     def opened(self) -> None:
         """Show the log, and keep it up."""
         self._inspector.client = self.desk.client
-        self._views.refusal = self.desk.why_not("write")
+        self._views.why_not = self.desk.why_not
         if self.view is not None:
             self._show()
         else:
@@ -317,6 +317,7 @@ class RunScreen(Acting, PlainScreen):
         picked = [word[6:] for word in text.split() if word.startswith("actor:")]
         self._actors.picked = picked[0] if len(picked) == 1 else ""
         self._actors.renew()
+        self._views.pick(self._actors.picked)
         self._search.value = text
         self._search.set_class(bool(text), "-open")
         self._titles()
@@ -330,20 +331,22 @@ class RunScreen(Acting, PlainScreen):
         self.set_filter(" ".join(words))
 
     @on(Transcript.Told)
-    def _go_on(self, event: Transcript.Told) -> None:
-        self._start(event.text, event.line)
-
     @work
-    async def _start(self, text: str, line: Input) -> None:
-        agent = self.state.run.agent
-        done = "the conversation goes on"
-        if (
-            await self._do("start", self.conversation_id, text, agent, RunOptions(), done=done)
-            is None
-        ):
-            line.value = text
+    async def _say(self, event: Transcript.Told) -> None:
+        name, text = self.conversation_id, event.text
+        if event.agent:
+            said = await self._do("tell", name, text, event.agent, done=f"{event.agent} is told")
+        else:
+            done, agent = "the conversation goes on", self.state.run.agent
+            said = await self._do("start", name, text, agent, RunOptions(), done=done)
+        if said is None:
+            event.line.value = text
 
     # What keys do
+
+    def action_message(self) -> None:
+        self._look_at("chat")
+        self._views.write()
 
     def action_view(self) -> None:
         self._look_at(VIEWS[(VIEWS.index(self._views.current) + 1) % len(VIEWS)])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from axtui.client import LogError, Refused, Unreachable
-from axtui.model.events import Record, message_text, text_of
+from axtui.model.events import TERMINAL_KINDS, Record, message_text, text_of
 from axtui.model.words import printable
 from axtui.ui.log_view import LogView
 from axtui.ui.rows import event_of
@@ -16,6 +16,7 @@ from axtui.v1 import event_pb2 as pb
 # Of one message; the inspector has the whole.
 MAX_CHARS = 20_000
 CHUNK = 200
+_KINDS = ("message", "note", *sorted(TERMINAL_KINDS))
 
 
 class Said(NamedTuple):
@@ -31,6 +32,8 @@ class Said(NamedTuple):
     more: int
     step: str
     attempt: int
+    to: str
+    """The agent it was said to while its run was open."""
 
 
 class Chat:
@@ -44,6 +47,9 @@ class Chat:
         self._changed = changed
         # All up to this have yet to be looked at.
         self.left = view.head
+        # What agents have heard of what was said to them, and the end of the last run.
+        self._heard: set[int] = set()
+        self._ended = 0
         view.listeners.append(self._take)
 
     async def more(self, count: int = CHUNK) -> None:
@@ -54,11 +60,15 @@ class Chat:
                 page = await self._view.client.read(
                     self._view.conversation_id,
                     before=self.left + 1,
-                    kinds=("message",),
+                    kinds=_KINDS,
                     limit=count,
                     newest_first=True,
                 )
-                found = [said for said in map(_said, page) if said]
+                for record in page:
+                    if record.kind != "message":
+                        self._hear(record)
+                spoken = (_said(record) for record in page if record.kind == "message")
+                found = [said for said in spoken if said]
                 found = [said for said in found if not await self._is_superseded(said)]
                 self.messages[:0] = reversed(found)
                 self.left = page[-1].seq - 1 if page else 0
@@ -67,6 +77,10 @@ class Chat:
         except (Refused, LogError, Unreachable) as error:
             self.problem = error
             self._changed()
+
+    def is_unheard(self, said: Said) -> bool:
+        """Whether it was said to an agent at work, which hasn't heard it yet."""
+        return bool(said.to) and said.seq > self._ended and said.seq not in self._heard
 
     def close(self) -> None:
         """Take no more."""
@@ -87,14 +101,25 @@ class Chat:
 
     def _take(self, records: list[Record]) -> None:
         before = len(self.messages)
-        dropped = False
+        changed = False
         for record in records:
-            if record.kind == "message" and (said := _said(record)):
-                self.messages.append(said)
+            if record.kind == "message":
+                if said := _said(record):
+                    self.messages.append(said)
+            elif record.kind in _KINDS:
+                self._hear(record)
+                changed = True
             elif record.kind == "step.started":
-                dropped |= self._supersede(event_of(record).step_started)
-        if dropped or len(self.messages) > before:
+                changed |= self._supersede(event_of(record).step_started)
+        if changed or len(self.messages) > before:
             self._changed()
+
+    def _hear(self, record: Record) -> None:
+        """Keep in mind what an event says of messages."""
+        if record.kind == "note":
+            self._heard.update(event_of(record).note.heard)
+        else:
+            self._ended = max(self._ended, record.seq)
 
     def _supersede(self, started: pb.StepStarted) -> bool:
         if started.attempt < 2:
@@ -121,17 +146,18 @@ def _said(record: Record) -> Said | None:
         whole = "".join(map(text_of, thoughts))
     size = max(len(whole), *(_size(part) for part in message.content), 0)
     person = message.role == "user"
-    who = event.principal or event.actor if person else event.actor
+    who = (event.principal or event.actor if person else event.actor) or message.role
     return Said(
         event.seq,
         event.time_us,
-        printable(who or message.role),
+        printable(f"{who} to {message.to}" if message.to else who),
         person,
         printable(whole[:MAX_CHARS]).expandtabs(4),
         not aloud,
         max(0, size - min(len(whole), MAX_CHARS)),
         message.step,
         message.attempt,
+        message.to,
     )
 
 

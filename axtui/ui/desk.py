@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 # What actions call of a client; all others that write answer a question.
 _SAME = ("resume", "pause", "cancel", "fork", "delete", "search")
-_METHODS = {"new": "start", "write": "start", **dict(zip(_SAME, _SAME, strict=True))}
+_METHODS = {"new": "start", "write": "start", "message": "tell"} | dict(
+    zip(_SAME, _SAME, strict=True)
+)
 
 
 class Desk:

@@ -333,6 +333,30 @@ class ToAgent(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class Heard(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TEXTS_FIELD_NUMBER: _builtins.int
+        TIME_US_FIELD_NUMBER: _builtins.int
+        time_us: _builtins.int
+        """When; what the clock of this line says from here on, if there are any."""
+        @_builtins.property
+        def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """Oldest first. Where there are any, they have a key of their own: the next one in the line."""
+
+        def __init__(
+            self,
+            *,
+            texts: _abc.Iterable[_builtins.str] | None = ...,
+            time_us: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["texts", b"texts", "time_us", b"time_us"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class Result(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -396,6 +420,7 @@ class ToAgent(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    HEARD_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     @_builtins.property
@@ -425,6 +450,8 @@ class ToAgent(_message.Message):
     @_builtins.property
     def failure(self) -> Global___AgentFailure: ...
     @_builtins.property
+    def heard(self) -> Global___ToAgent.Heard: ...
+    @_builtins.property
     def output(self) -> Global___ToAgent.Output:
         """What a command of the agent's has printed so far, before its result."""
 
@@ -441,13 +468,14 @@ class ToAgent(_message.Message):
         answer: Global___ToAgent.Answer | None = ...,
         result: Global___ToAgent.Result | None = ...,
         failure: Global___AgentFailure | None = ...,
+        heard: Global___ToAgent.Heard | None = ...,
         output: Global___ToAgent.Output | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "failure", b"failure", "message", b"message", "messages", b"messages", "outcome", b"outcome", "output", b"output", "quiet", b"quiet", "result", b"result", "run", b"run", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "failure", b"failure", "heard", b"heard", "message", b"message", "messages", b"messages", "outcome", b"outcome", "output", b"output", "quiet", b"quiet", "result", b"result", "run", b"run", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "failure", b"failure", "id", b"id", "message", b"message", "messages", b"messages", "outcome", b"outcome", "output", b"output", "quiet", b"quiet", "result", b"result", "run", b"run", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cancel", b"cancel", "failure", b"failure", "heard", b"heard", "id", b"id", "message", b"message", "messages", b"messages", "outcome", b"outcome", "output", b"output", "quiet", b"quiet", "result", b"result", "run", b"run", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["run", "step", "quiet", "cancel", "outcome", "messages", "answer", "result", "failure", "output"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["run", "step", "quiet", "cancel", "outcome", "messages", "answer", "result", "failure", "heard", "output"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -646,6 +674,31 @@ class FromAgent(_message.Message):
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
+    class Listen(_message.Message):
+        """What people have said to the agent while the run is open, and it hasn't heard yet. Answered with
+        `heard`.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        LINE_FIELD_NUMBER: _builtins.int
+        ORDINAL_FIELD_NUMBER: _builtins.int
+        line: _builtins.str
+        """Of the line, and how many steps there have been in it."""
+        ordinal: _builtins.int
+        def __init__(
+            self,
+            *,
+            line: _builtins.str = ...,
+            ordinal: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["line", b"line", "ordinal", b"ordinal"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class Elicit(_message.Message):
         """Put a question to a person in the middle of a step. Answered with `answer`."""
 
@@ -833,6 +886,7 @@ class FromAgent(_message.Message):
     ELICIT_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
+    LISTEN_FIELD_NUMBER: _builtins.int
     RETURNED_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
     QUIETED_FIELD_NUMBER: _builtins.int
@@ -855,6 +909,8 @@ class FromAgent(_message.Message):
     def cancel(self) -> Global___AgentCancel:
         """Gives up its own request of this id, as the loser of a race."""
 
+    @_builtins.property
+    def listen(self) -> Global___FromAgent.Listen: ...
     @_builtins.property
     def returned(self) -> Global___FromAgent.Returned:
         """Answers to requests of the controller."""
@@ -879,17 +935,18 @@ class FromAgent(_message.Message):
         elicit: Global___FromAgent.Elicit | None = ...,
         command: Global___FromAgent.Command | None = ...,
         cancel: Global___AgentCancel | None = ...,
+        listen: Global___FromAgent.Listen | None = ...,
         returned: Global___FromAgent.Returned | None = ...,
         done: Global___FromAgent.Done | None = ...,
         quieted: Global___FromAgent.Quieted | None = ...,
         failure: Global___AgentFailure | None = ...,
         delta: Global___FromAgent.Delta | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "cancel", b"cancel", "command", b"command", "delta", b"delta", "done", b"done", "elicit", b"elicit", "failure", b"failure", "history", b"history", "message", b"message", "patched", b"patched", "quieted", b"quieted", "returned", b"returned"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "cancel", b"cancel", "command", b"command", "delta", b"delta", "done", b"done", "elicit", b"elicit", "failure", b"failure", "history", b"history", "listen", b"listen", "message", b"message", "patched", b"patched", "quieted", b"quieted", "returned", b"returned"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "cancel", b"cancel", "command", b"command", "delta", b"delta", "done", b"done", "elicit", b"elicit", "failure", b"failure", "history", b"history", "id", b"id", "message", b"message", "patched", b"patched", "quieted", b"quieted", "returned", b"returned"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "cancel", b"cancel", "command", b"command", "delta", b"delta", "done", b"done", "elicit", b"elicit", "failure", b"failure", "history", b"history", "id", b"id", "listen", b"listen", "message", b"message", "patched", b"patched", "quieted", b"quieted", "returned", b"returned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["ask", "history", "patched", "elicit", "command", "cancel", "returned", "done", "quieted", "failure", "delta"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["ask", "history", "patched", "elicit", "command", "cancel", "listen", "returned", "done", "quieted", "failure", "delta"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 

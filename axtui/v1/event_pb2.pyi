@@ -521,6 +521,7 @@ class Message(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """user or assistant."""
     internal_only: _builtins.bool
@@ -532,6 +533,10 @@ class Message(_message.Message):
     in the middle of. A later attempt supersedes what was said in an earlier one.
     """
     attempt: _builtins.int
+    to: _builtins.str
+    """The agent whom a person said it to while the run was open; empty: it is what the run began
+    with, or not a person's.
+    """
     @_builtins.property
     def content(self) -> _containers.RepeatedCompositeFieldContainer[Global___Content]: ...
     def __init__(
@@ -543,10 +548,11 @@ class Message(_message.Message):
         key: _builtins.str = ...,
         step: _builtins.str = ...,
         attempt: _builtins.int = ...,
+        to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "content", b"content", "internal_only", b"internal_only", "key", b"key", "role", b"role", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "content", b"content", "internal_only", b"internal_only", "key", b"key", "role", b"role", "step", b"step", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -839,20 +845,26 @@ class Note(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     PATCH_FIELD_NUMBER: _builtins.int
+    HEARD_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     key: _builtins.str
     patch: _builtins.str
     """The change of an agent's code that takes effect from here on."""
+    @_builtins.property
+    def heard(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Seqs of the messages that an agent was handed under this key, having asked what it was told."""
+
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         key: _builtins.str = ...,
         patch: _builtins.str = ...,
+        heard: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "patch", b"patch", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heard", b"heard", "key", b"key", "patch", b"patch", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

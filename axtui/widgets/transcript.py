@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import cache, cached_property
 
 from markdown_it import MarkdownIt
@@ -16,7 +17,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Markdown, Static
 
-from axtui.model.fold import is_open, status
+from axtui.model.fold import agents_at_work
 from axtui.model.words import count, one_line, printable
 from axtui.ui.chat import Chat, Said
 from axtui.ui.log_view import LogView
@@ -51,13 +52,21 @@ class Bubble(Widget):
         self.set_class(said.is_person, "-person")
         self.set_class(said.thought, "-thought")
         self._head = f"{said.who}  {offset(since_us)}"
+        self._unheard = False
 
     def render(self) -> RenderResult:
         """The text as it is."""
         if self._nodes:
             return ""
         thinking = "Thinking: " if self.said.thought else ""
-        return Text.assemble((f"{self._head}\n", "bold"), thinking, self.said.text, self._rest())
+        return Text.assemble(
+            (self._head, "bold"),
+            (self._mark(), "dim"),
+            "\n",
+            thinking,
+            self.said.text,
+            self._rest(),
+        )
 
     @property
     def awake(self) -> bool:
@@ -75,7 +84,7 @@ class Bubble(Widget):
     async def wake(self) -> None:
         """Set it; it stays as high as it is until that is done."""
         self.styles.height = self.outer_size.height
-        head = Static(Content.assemble((self._head, "bold")))
+        head = Static(self._heading())
         # A link that a model has written is shown, not followed.
         text = Markdown(self.said.text + self._rest(), parser_factory=_parser, open_links=False)
         await self.mount(head, text)
@@ -86,6 +95,21 @@ class Bubble(Widget):
         if self.awake:
             self.styles.height = self.outer_size.height
             await self.remove_children()
+
+    def show_unheard(self, unheard: bool) -> None:
+        """Say that whom it was said to hasn't heard it yet, or no more."""
+        if unheard != self._unheard:
+            self._unheard = unheard
+            if self.awake:
+                self.query_one(Static).update(self._heading())
+            else:
+                self.refresh()
+
+    def _heading(self) -> Content:
+        return Content.assemble((self._head, "bold"), (self._mark(), "dim"))
+
+    def _mark(self) -> str:
+        return "  not heard yet" if self._unheard else ""
 
     def _rest(self) -> str:
         return f"\n\n… and {count(self.said.more, 'character')} more" if self.said.more else ""
@@ -171,6 +195,8 @@ class Messages(VerticalScroll, can_focus=True):
             await self.mount_all(newer)
         kept = [bubble for bubble in self._bubbles if bubble.said.seq in wanted]
         self._bubbles = [*older, *kept, *newer]
+        for bubble in self._bubbles:
+            bubble.show_unheard(self._chat.is_unheard(bubble.said))
         if self._bubbles and (at_end or self._current not in self._bubbles):
             self._choose(self._bubbles[-1])
         elif older:
@@ -297,15 +323,16 @@ class Transcript(Vertical):
     """
 
     class Told(Message):
-        """What the conversation is to go on with."""
+        """What an agent at work is to be told; without one, what the conversation goes on with."""
 
-        def __init__(self, text: str, line: Input) -> None:
+        def __init__(self, text: str, agent: str, line: Input) -> None:
             super().__init__()
-            self.text, self.line = text, line
+            self.text, self.agent, self.line = text, agent, line
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._view: LogView | None = None
+        self._agent = ""
 
     def compose(self) -> ComposeResult:
         """Messages, what is being said, the line."""
@@ -319,18 +346,27 @@ class Transcript(Vertical):
         self.query_one(Messages).show(view)
         self.set_interval(_SECONDS, self._stream)
 
-    def take_state(self, state: st.State, refusal: str) -> None:
-        """Whether the conversation can be gone on with, and why not: by whoever looks, or now."""
+    def take_state(self, state: st.State, picked: str, why_not: Callable[[str], str]) -> None:
+        """Whom something can be said to: the agent that is `picked` if it is at work, else the
+        run's. `why_not` tells why whoever looks can't take an action."""
         messages, line = self.query_one(Messages), self.query_one("#say", Input)
         messages.state = state
-        reason = refusal or _why_not_now(state)
+        at_work = agents_at_work(state)
+        self._agent = picked if picked in at_work else next(iter(at_work), "")
+        reason = why_not("message" if at_work else "write")
+        if not state.run.agent:
+            reason = reason or "there is no agent to tell"
+        whom = one_line(self._agent or state.run.agent)
+        what = f"tell {whom}, which hears it at its next turn" if at_work else f"go on with {whom}"
         line.disabled = bool(reason)
-        line.placeholder = (
-            reason or f"go on with {one_line(state.run.agent)}; Enter sends, Esc leaves"
-        )
+        line.placeholder = reason or f"{what}; Enter sends, Esc leaves"
         if messages.can_be_told != (not reason):
             messages.can_be_told = not reason
             self.refresh_bindings()
+
+    def write(self) -> None:
+        """Give the line the focus."""
+        self.query_one(Messages).action_write()
 
     def _stream(self) -> None:
         if self._view is None or not self.display:
@@ -347,14 +383,8 @@ class Transcript(Vertical):
     def _say(self, event: Input.Submitted) -> None:
         event.stop()
         if event.value.strip():
-            self.post_message(self.Told(event.value, event.input))
+            self.post_message(self.Told(event.value, self._agent, event.input))
             event.input.clear()
-
-
-def _why_not_now(state: st.State) -> str:
-    if is_open(state):
-        return f"the run is {status(state)}; go on with it once it has ended"
-    return "" if state.run.agent else "there is no agent to tell"
 
 
 @cache

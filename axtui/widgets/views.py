@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeAlias, cast
 
 from textual.app import ComposeResult
@@ -23,13 +23,14 @@ Rows: TypeAlias = Timeline | StepsList | Waterfall
 
 
 class Views(Container):
-    """All but the first are made when they are first looked at, and kept from then on. `refusal` is
-    why whoever looks can't go on with the conversation; empty if he can."""
+    """All but the first are made when they are first looked at, and kept from then on. `why_not`
+    tells why whoever looks can't take an action; nothing if he can."""
 
     def __init__(self, *, id: str, classes: str) -> None:
         super().__init__(id=id, classes=classes)
         self.current = VIEWS[0]
-        self.filter_text = self.refusal = ""
+        self.filter_text = self._picked = ""
+        self.why_not: Callable[[str], str] = lambda action: ""
         self.timeline = Timeline(id="timeline")
         self._view: LogView | None = None
         self._state = st.State()
@@ -50,7 +51,12 @@ class Views(Container):
         for rows in self._all_rows():
             rows.state = state
         for chat in self.query(Transcript):
-            chat.take_state(state, self.refusal)
+            chat.take_state(state, self._picked, self.why_not)
+
+    def pick(self, actor: str) -> None:
+        """Have what is written be for an actor, if it is an agent at work."""
+        self._picked = actor
+        self.take_state(self._state)
 
     def arrived(self, first: int, last: int) -> None:
         """Draw events that weren't there."""
@@ -83,6 +89,12 @@ class Views(Container):
         for child in self.children:
             child.display = child.id == name
         self.focus_shown()
+
+    def write(self) -> None:
+        """Give the line of the chat the focus, which is looked at."""
+        # A new one has to begin before.
+        chat = self.query_one(Transcript)
+        chat.call_after_refresh(chat.write)
 
     def focus_shown(self) -> None:
         """Give what is shown the focus."""
@@ -151,7 +163,7 @@ class Views(Container):
         if self._view is None:
             return
         if isinstance(made, Transcript):
-            made.take_state(self._state, self.refusal)
+            made.take_state(self._state, self._picked, self.why_not)
         else:
             made.state = self._state
             made.set_filter(self.filter_text)

@@ -16,7 +16,10 @@ from axtui.runtime.eventlog.lease import holder
 
 from .harness import Cli, RemoteCli
 
-_SAMPLES = ("asker", "chooser", "gate", "hanger", "pair", "stubborn", "talker", "commander")
+_SAMPLES = (
+    *("asker", "chooser", "commander", "gate", "hanger"),
+    *("listener", "pair", "stubborn", "talker"),
+)
 _INLINE = ("inline_hanger", "inline_stubborn")
 
 

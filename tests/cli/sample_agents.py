@@ -29,6 +29,13 @@ async def commander(ctx: Context) -> str:
 
 
 @agent
+async def listener(ctx: Context) -> str:
+    """Asks for words, and then what it was told."""
+    answer = await ctx.ask("Well?")
+    return " ".join([answer, *await ctx.told()])
+
+
+@agent
 async def pair(ctx: Context) -> str:
     """Asks two things at once."""
     answers = await asyncio.gather(ctx.approve("First?"), ctx.approve("Second?"))

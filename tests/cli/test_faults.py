@@ -26,6 +26,7 @@ EVERY = [
     ("show", "c"),
     ("events", "c"),
     ("approve", "c"),
+    ("tell", "c", "hello"),
     ("pause", "c"),
     ("resume", "c"),
     ("cancel", "c"),

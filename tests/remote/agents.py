@@ -10,6 +10,21 @@ async def asker(ctx: Context) -> str:
 
 
 @agent
+async def listener(ctx: Context) -> str:
+    """Asks whether to go on, and then what it was told, until it may no more."""
+    heard: list[str] = []
+    while await ctx.approve("Go on?"):
+        heard += await ctx.told()
+    return " ".join(heard)
+
+
+@agent
+async def caller(ctx: Context) -> str:
+    """Has `listener` do it."""
+    return str(await ctx.agent("listener"))
+
+
+@agent
 async def gate(ctx: Context) -> str:
     """Asks whether it may go on."""
     return str(await ctx.approve("Open?"))

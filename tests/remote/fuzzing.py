@@ -56,6 +56,7 @@ _SENSIBLE: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("conversation_id", "source_id"), ("a", "b", "c", "d", "e", "f")),
     **dict.fromkeys(("request_id", "question_id"), ("", "1", "2", "3", "4")),
     "agent": ("", "echo", "asker", "asker"),
+    "actor": ("", "", "echo", "asker"),
     "approve": ("", "policy", "ask", "all", "deny"),
     "on_interrupted": ("", "ask", "retry", "skip", "fail"),
     "config": ("", "null", "{}"),

@@ -53,6 +53,7 @@ def test_no_two_have_the_same(tmp_path: Path) -> None:
         ("start", {"conversation_id": "x" * 201}, "an id has at most 200 characters"),
         ("cancel", {"reason": "x" * 10_001}, "the reason is longer than 10,000"),
         ("delete", {"reason": "x" * 10_001}, "the reason is longer than 10,000"),
+        ("tell", {"text": "x" * (1024 * 1024 + 1)}, "the message is longer than 1,048,576"),
         ("answer", {"text": "x" * (1024 * 1024 + 1)}, "the answer is longer than"),
         ("fork", {"edit": "[]"}, "an edit is an object"),
         ("fork", {"edit": '{"a": 1e999}'}, "the edit isn't JSON"),

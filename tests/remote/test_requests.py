@@ -56,10 +56,13 @@ async def test_each_change_is_in_the_log_once(server: Server) -> None:
         await client.start("c", "x", "emitter", RunOptions([10**6, 1.0]))
         for _ in range(20):
             await client.pause("c", "")
+            await client.tell("c", "hello")
             await client.resume("c", RunOptions())
         await client.cancel("c", "")
         await client.close()
-    events = [record.kind for record in await direct.read("c")]
+    records = await direct.read("c")
+    assert len([record for record in records if record.event().message.to]) == 20
+    events = [record.kind for record in records]
     counted = {kind: events.count(kind) for kind in ("run.started", "run.paused", "run.resumed")}
     assert counted == {"run.started": 1, "run.paused": 20, "run.resumed": 20}
     assert events.count("run.canceled") == 1

@@ -242,3 +242,58 @@ async def test_what_the_configuration_says_of_answers_reaches_the_model(
     world = make_world(model.agent(), planner=Planner(temperature=0.5, max_tokens=100))
     assert await world.run(planner, "Is it?") == "Yes."
     assert model.requests[0]["settings"] == {"temperature": 0.5, "max_tokens": 100}
+
+
+class _Held:
+    """A model whose answers come one at a time, as they are let go."""
+
+    def __init__(self, *answers: Json) -> None:
+        self._answers = list(answers)
+        self.asked: asyncio.Queue[Json] = asyncio.Queue()
+        self.held = asyncio.Semaphore(0)
+
+    async def __call__(self, **request: Any) -> Json:
+        self.asked.put_nowait(request)
+        await self.held.acquire()
+        return self._answers.pop(0)
+
+
+async def test_what_people_say_meanwhile_is_told_behind_the_results(
+    make_world: MakeWorld,
+) -> None:
+    answers = says("Looking.", wants("look")), says("Done."), says("Done in blue.")
+    model = _Held(*answers)
+    tools = Tool("default", model, effect="idempotent")
+    world = make_world(replace(planner, models=(tools,), tools=(LOOK,)))
+    await world.start(planner, "Do it.")
+
+    async def told(*texts: str) -> list[tuple[str, list[str]]]:
+        """What the model is asked next; some things are said before it answers."""
+        request = await model.asked.get()
+        for text in texts:
+            await world.controller.tell(ID, text, "", "tester")
+        model.held.release()
+        return [
+            (message["role"], [part["text"] for part in message["content"] if "text" in part])
+            for message in request["messages"]
+        ]
+
+    assert await told("Quickly!", "And well.") == [("user", ["Do it."])]
+    second = [
+        ("user", ["Do it."]),
+        ("assistant", ["Looking."]),
+        ("tool", []),
+        ("user", ["Quickly!"]),
+        ("user", ["And well."]),
+    ]
+    assert await told("In blue, please.") == second
+    # It was done, and goes on.
+    assert await told() == [*second, ("assistant", ["Done."]), ("user", ["In blue, please."])]
+    assert await world.output() == "Done in blue."
+    said = [e["data"]["content"][0]["text"] for e in await world.events(kind="message")]
+    assert said[-3:] == ["In blue, please.", "Done.", "Done in blue."]
+    await world.check()
+    again = await world.copy(len(await world.records()) - 2)
+    await again.resume()
+    assert await again.output() == "Done in blue."
+    assert model.asked.empty()

@@ -43,6 +43,7 @@ _LACKS = {
     "mark_resumed": "`axtui resume`",
     "pause": "`axtui pause`",
     "cancel": "`axtui cancel`",
+    "tell": "a message to an agent that is at work",
     "conversations": "a list of conversations",
     "prunable": "a list of conversations",
     "search": "a search",
@@ -130,6 +131,10 @@ class AxClient:
         turn.add(pb.ApprovalAnswered(id=question_id, choice=choice))
         await self._exec(turn, request)
         return turn.state
+
+    async def tell(self, conversation_id: str, text: str, actor: str = "") -> None:
+        """AX has nothing for it."""
+        _refuse(_LACKS["tell"])
 
     async def fork(
         self, source_id: str, seq: int | None, new: str, edit: dict[str, Any] | None

@@ -90,6 +90,17 @@ class AgentCall:
         said = await self.journal.history(int(params["limit"]))
         return {"messages": [{"role": role, "text": text} for role, text in said]}
 
+    async def listen(self, params: Any, progress: Progress) -> Any:
+        """What people have said to the agent."""
+        scope = self._scope(self._own(params["line"], _PATH))
+        scope.place = int(params["ordinal"]), 0
+        try:
+            texts = await self.journal.told(scope)
+            await self.journal.committed()
+        finally:
+            self.told.add(self.peer)
+        return {"texts": texts, "time_us": scope.time_us}
+
     async def patched(self, params: Any, progress: Progress) -> None:
         """Record that a change of the agent's code holds."""
         scope = self._scope(self._own(params["line"], _PATH))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context as Variables
 from contextvars import copy_context
 from dataclasses import asdict
@@ -225,6 +225,24 @@ class _Journal:
         found = await self._peer.call("history", {**self._call, "limit": limit})
         return [(said["role"], said["text"]) for said in found["messages"]]
 
+    async def told(self, scope: Scope) -> list[str]:
+        place = {"line": scope.path, "ordinal": scope.place[0]}
+        asking = asyncio.create_task(self._peer.call("listen", {**self._call, **place}))
+        canceled = False
+        while not asking.done():
+            # Who gives up waits too: what is handed over has taken a key, whoever wants it.
+            try:
+                await asyncio.wait({asking})
+            except asyncio.CancelledError:
+                canceled = True
+        heard = await _answer(scope, asking)
+        if heard["texts"]:
+            scope.next_key()
+            scope.time_us = heard["time_us"]
+        if canceled:
+            raise asyncio.CancelledError
+        return list(heard["texts"])
+
     def patched(self, scope: Scope, name: str) -> bool:
         if not scope.may_change(self._changes):
             return False
@@ -257,16 +275,20 @@ class _Journal:
             "by_model": request.by_model,
             "body": None if request.body is None else dump_json(request.body),
         }
-        try:
-            told = await self._peer.call("ask", params, settles=True)
-        except Fault as fault:
-            if fault.code in ("canceled", "gone", "stale"):
-                await too_late(scope.task)
-            raise RuntimeError(str(fault)) from None
+        told = await _answer(scope, self._peer.call("ask", params, settles=True))
         scope.time_us = told["time_us"]
         if failed := told.get("failed"):
             raise StepFailed(request.key, request.name, failed["code"], failed["message"])
         return load_json(told["value"])
+
+
+async def _answer(scope: Scope, call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except Fault as fault:
+        if fault.code in ("canceled", "gone", "stale"):
+            await too_late(scope.task)
+        raise RuntimeError(str(fault)) from None
 
 
 async def _leave() -> NoReturn:

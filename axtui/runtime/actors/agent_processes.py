@@ -288,7 +288,7 @@ class AgentProcesses:
                 raise Fault("stale", "this call of the agent is over")
             return await getattr(attached, method)(params, progress)
 
-        names = ("ask", "history", "patched", "elicit", "command")
+        names = ("ask", "history", "listen", "patched", "elicit", "command")
         return {name: partial(asked, name) for name in names}
 
     def _gone(self, peer: Peer) -> None:

@@ -41,6 +41,7 @@ OPTIONS = (
 _REPLIES = {
     "ask": "outcome",
     "history": "messages",
+    "listen": "heard",
     "elicit": "answer",
     "command": "result",
     "run": "returned",

@@ -1,5 +1,5 @@
-"""How an agent works on a task with a model: it answers, calls tools, and is told what came of it,
-until it calls no more."""
+"""How an agent works on a task with a model: it answers, calls tools, and is told what came of it
+and what people have said meanwhile, until it calls no more and nobody has said anything."""
 
 from __future__ import annotations
 
@@ -52,17 +52,19 @@ async def work(ctx: Context, system: str) -> str:
     )
     chat.messages = await _earlier(ctx)
     allowed = turns = settings.get("max_steps") or MAX_TURNS
-    news = _message("user", {"text": ctx.input})
+    news = [_message("user", {"text": ctx.input})]
     while True:
         chat.messages = await compacted(ctx, chat, settings.get("history_chars") or HISTORY_CHARS)
+        news += await _heard(ctx)
         reply = await _asked(ctx, chat, news)
         calls = [part["tool_call"] for part in reply["content"] if "tool_call" in part]
         text = "\n\n".join(part["text"] for part in reply["content"] if part.get("text"))
         await _think_aloud(ctx, reply["content"])
-        if not calls:
-            return (
-                text if reply["finish"] != "length" else f"{text}\n[cut off by the model's limit]"
-            )
+        if reply["finish"] == "length" and not calls:
+            text += "\n[cut off by the model's limit]"
+        heard = [] if calls else await _heard(ctx)
+        if not calls and not heard:
+            return text
         if text:
             await ctx.emit(text)
         turns -= 1
@@ -70,13 +72,15 @@ async def work(ctx: Context, system: str) -> str:
             if not await ctx.approve(f"It took {allowed} turns so far. Let it go on?"):
                 return f"Stopped after {allowed} turns."
             turns = allowed
-        done = [_done(ctx, offered, call) for call in calls]
-        # One alone needs no line in which several wait until it is their turn to be heard of.
-        outcomes = [await done[0]] if len(done) == 1 else await asyncio.gather(*done)
-        news = _message("tool", *told(outcomes))
+        news = [await _results(ctx, offered, calls)] if calls else heard
 
 
-async def _asked(ctx: Context, chat: Chat, news: Json) -> Json:
+async def _heard(ctx: Context) -> list[Json]:
+    """What a person has said meanwhile."""
+    return [_message("user", {"text": text}) for text in await ctx.told()]
+
+
+async def _asked(ctx: Context, chat: Chat, news: list[Json]) -> Json:
     """The model's answer. Where it can't be had for a reason that may go away, even after the
     step's own attempts, a person is asked whether to go on trying: the work so far is worth it.
 
@@ -85,13 +89,13 @@ async def _asked(ctx: Context, chat: Chat, news: Json) -> Json:
     """
     while True:
         try:
-            return await chat.send(news)
+            return await chat.send(*news)
         except StepFailed as failed:
-            shown = kinds([*chat.messages, news])
+            shown = kinds([*chat.messages, *news])
             if failed.code == "invalid" and shown:
                 refused = shown - {"image"} or shown
                 chat.messages = [without_media(message, refused) for message in chat.messages]
-                news = without_media(news, refused)
+                news = [without_media(message, refused) for message in news]
                 what = " or ".join(sorted(refused))
                 await ctx.emit(f"It goes on without {what}: {failed.message}", thought=True)
                 continue
@@ -125,6 +129,14 @@ async def _think_aloud(ctx: Context, content: Sequence[Json]) -> None:
     thoughts = "\n".join(part["thought"] for part in content if part.get("thought"))
     if thoughts:
         await ctx.emit(thoughts, thought=True)
+
+
+async def _results(ctx: Context, offered: Mapping[str, Json], calls: Sequence[Json]) -> Json:
+    """Do what the model asked for, all at once; what it is told of that."""
+    done = [_done(ctx, offered, call) for call in calls]
+    # One alone needs no line in which several wait until it is their turn to be heard of.
+    outcomes = [await done[0]] if len(done) == 1 else await asyncio.gather(*done)
+    return _message("tool", *told(outcomes))
 
 
 async def _done(ctx: Context, offered: Mapping[str, Json], call: Json) -> tuple[Json, Any, bool]:

@@ -106,8 +106,8 @@ async def test_forks_and_deletes(served: Served) -> None:
 
 
 async def test_what_ax_has_nothing_for_is_refused(served: Served) -> None:
-    for command in (["list"], ["cancel", "c"], ["events", "c"], ["agents"], ["search", "x"]):
-        code, out, err = await axtui(served, *command)
+    for command in ("list", "cancel c", "tell c x", "events c", "agents", "search x"):
+        code, out, err = await axtui(served, *command.split())
         assert (code, out, "Google AX has nothing for" in err) == (2, "", True), (command, err)
     client = AxClient(served.address)
     with pytest.raises(Refused, match="--approve"):

@@ -524,6 +524,65 @@ async def patched_branches(ctx: Context) -> list[str]:
     return [*new, *await branches.function(ctx)]
 
 
+# What people say while it runs
+
+
+@agent
+async def listens(ctx: Context) -> list[list[str]]:
+    heard = []
+    for turn in range(3):
+        heard.append(await ctx.told())
+        await ctx.ask(f"question {turn}?")
+    return [*heard, await ctx.told()]
+
+
+@agent
+async def listens_not(ctx: Context) -> list[list[str]]:
+    for turn in range(3):
+        await ctx.ask(f"question {turn}?")
+    return []
+
+
+@agent
+async def listens_abreast(ctx: Context) -> list[str]:
+    found = []
+
+    async def branch(name: str, turns: int) -> None:
+        for number in range(3):
+            found.extend(await ctx.told())
+            await ctx.step(work, f"{name}{number}", turns)
+
+    await ctx.ask("begin?")
+    branches = branch("a", 3), branch("b", -2), branch("c", 0)
+    *_, more = await asyncio.gather(*branches, ctx.told())
+    found += [*more, *await ctx.told()]
+    return [*found, await ctx.step(work, " ".join(found))]
+
+
+@agent
+async def stops_listening(ctx: Context) -> list[Any]:
+    found = []
+    for turn in range(4):
+        await ctx.ask(f"question {turn}?")
+        asking = [asyncio.create_task(ctx.told()) for _ in range(2)]
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        asking[0].cancel()
+        await asyncio.wait(asking)
+        found.append(asking[1].result())
+        found.append(await ctx.told())
+        await ctx.step(work, str(found), effect="idempotent")
+    return found
+
+
+@agent
+async def has_listeners(ctx: Context) -> list[Any]:
+    own = asyncio.create_task(ctx.ask("well?"))
+    called = await ctx.agent("listens")
+    await own
+    return [await ctx.told(), called]
+
+
 # Steps
 
 

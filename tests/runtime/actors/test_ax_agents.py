@@ -386,3 +386,11 @@ async def test_a_run_waits_for_an_agent_that_is_gone(
     await world.resume()
     assert await world.output() == "approved"
     await world.check()
+
+
+async def test_it_cannot_be_told_anything_while_it_is_at_work(world: World) -> None:
+    await world.start("far", "ask Well?")
+    await world.waiting()
+    with pytest.raises(Refused, match="agent 'far' speaks Google AX's protocol, which has nothing"):
+        await world.controller.tell(ID, "hello", "", "tester")
+    await world.controller.cancel(ID, "", "tester")
