@@ -92,6 +92,9 @@ class Questions:
             answer = event.approval_answered
         if answer.choice != "approve":
             return pb.Error(code="denied", message=answer.text or answer.rule or "denied")
+        if answer.edited.HasField("blob"):
+            # Only what is on disk can be read back.
+            await self._recorder.committed()
         request.edited = await self._recorder.text(answer.edited)
         verdict = policy.judge(self._rules, state, request)
         if verdict.choice == "deny":
