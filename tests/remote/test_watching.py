@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import aclosing
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -141,6 +142,12 @@ async def test_one_who_reads_slowly_gets_all_of_it_and_slows_nobody(server: Serv
     await client.close()
 
 
+async def to_the_end(pages: Any) -> None:
+    """Read what is left, if only the page that says that these were all events."""
+    while await pages.read() is not grpc.aio.EOF:
+        pass
+
+
 async def test_a_server_that_shuts_down_says_where_to_go_on(server: Server) -> None:
     async with grpc.aio.insecure_channel(server.address) as channel:
         client = RemoteClient(Elsewhere(server.address))
@@ -152,9 +159,7 @@ async def test_a_server_that_shuts_down_says_where_to_go_on(server: Server) -> N
             seen += len((await pages.read()).seqs)
         assert server.stop() == 0
         with pytest.raises(grpc.aio.AioRpcError) as error:
-            # There may be a page left that says that these were all.
-            while await pages.read() is not grpc.aio.EOF:
-                pass
+            await to_the_end(pages)
         assert error.value.code() == grpc.StatusCode.UNAVAILABLE
         assert error.value.details() == "the server shuts down; it goes on after event 4"
         await client.close()
