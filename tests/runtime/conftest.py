@@ -325,7 +325,9 @@ def outcomes(events: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture(params=["some", pytest.param("all", marks=pytest.mark.long)])
+@pytest.fixture(
+    params=["some", pytest.param("all", marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
 def crash_everywhere(request: pytest.FixtureRequest) -> CrashEverywhere:
     """Runs an agent to its end, and then again after a crash at each event of that run. Where
     agents run elsewhere, `some` stands for a few of the events.

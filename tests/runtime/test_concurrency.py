@@ -226,7 +226,11 @@ trees = hs.recursive(
     [
         pytest.param(program, 15, id="inline"),
         pytest.param(in_process(program), 2, id="process"),
-        pytest.param(in_process(program), 15, id="process-long", marks=pytest.mark.long),
+        pytest.param(
+            *(in_process(program), 15),
+            id="process-long",
+            marks=[pytest.mark.long, pytest.mark.timeout(600)],
+        ),
     ],
 )
 def test_any_agent_takes_the_same_course_again_after_a_crash_anywhere(
