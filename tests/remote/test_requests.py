@@ -22,7 +22,10 @@ def _patient(monkeypatch: pytest.MonkeyPatch, quick_pings: None) -> None:
     monkeypatch.setattr(remote_client, "_LONGEST_DELAY", 0.2)
 
 
-async def test_it_is_done_once(server: Server) -> None:
+@pytest.mark.parametrize(
+    "conversations", [3, pytest.param(10, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
+async def test_it_is_done_once(server: Server, conversations: int) -> None:
     direct = RemoteClient(Elsewhere(server.address))
     async with Proxy(server.port, 5, 0.02) as proxy:
         client = RemoteClient(Elsewhere(f"127.0.0.1:{proxy.port}"))
@@ -37,15 +40,15 @@ async def test_it_is_done_once(server: Server) -> None:
             await client.delete(name, "seen")
             await client.purge(name)
 
-        await asyncio.gather(*(several(number) for number in range(10)))
+        await asyncio.gather(*(several(number) for number in range(conversations)))
         assert proxy.broken > 2
         await client.close()
     names = {listed.summary.id for listed in await direct.conversations()}
-    assert names == {f"f{number}" for number in range(10)}
+    assert names == {f"f{number}" for number in range(conversations)}
     purged = [r.event().conversation_purged for r in await direct.read("$control")]
-    assert len([p for p in purged if p.conversation_id]) == 10
+    assert len([p for p in purged if p.conversation_id]) == conversations
     # run.started, what was said, and where it was forked from.
-    assert [len(await direct.read(name)) for name in sorted(names)] == [3] * 10
+    assert [len(await direct.read(name)) for name in sorted(names)] == [3] * conversations
     await direct.close()
 
 

@@ -325,10 +325,12 @@ def outcomes(events: list[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture
-def crash_everywhere() -> CrashEverywhere:
-    """Runs an agent to its end, and then again after a crash at each event of that run, or at some
-    where agents run in processes.
+@pytest.fixture(
+    params=["some", pytest.param("all", marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
+def crash_everywhere(request: pytest.FixtureRequest) -> CrashEverywhere:
+    """Runs an agent to its end, and then again after a crash at each event of that run. Where
+    agents run elsewhere, `some` stands for a few of the events.
 
     `calls` has the idempotency keys that the agent's effects were called with.
     """
@@ -352,7 +354,8 @@ def crash_everywhere() -> CrashEverywhere:
         ended = outcomes(events)
         here = all(isinstance(agent, Agent) for agent in world.agents)
         # The start of a process takes its time.
-        places = range(2, len(events), 1 if here else max(2, len(events) // 6))
+        every = 1 if here or request.param == "all" else max(2, len(events) // 3)
+        places = range(2, len(events), every)
         for place in places:
             calls.clear()
             copy = await world.copy(place)

@@ -222,7 +222,16 @@ trees = hs.recursive(
 
 
 @pytest.mark.parametrize(
-    ("placed", "examples"), [(program, 15), (in_process(program), 4)], ids=["inline", "process"]
+    ("placed", "examples"),
+    [
+        pytest.param(program, 15, id="inline"),
+        pytest.param(in_process(program), 2, id="process"),
+        pytest.param(
+            *(in_process(program), 15),
+            id="process-long",
+            marks=[pytest.mark.long, pytest.mark.timeout(600)],
+        ),
+    ],
 )
 def test_any_agent_takes_the_same_course_again_after_a_crash_anywhere(
     placed: Registered, examples: int, tmp_path_factory: pytest.TempPathFactory

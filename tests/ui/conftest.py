@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,31 @@ import pytest
 from tests.remote.conftest import served
 
 __all__ = ["served"]
+
+_MAKE = """
+import sys
+from axtui.cli import main
+for name in sys.argv[2:]:
+    run = ["exec", "--agent", "echo", "--input", "about " + name, "--conversation", name]
+    assert main([*run, "--data-dir", sys.argv[1]]) == 0
+"""
+
+MakeRuns = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def make_runs(tmp_path_factory: pytest.TempPathFactory) -> MakeRuns:
+    """Puts a completed run of each name into a data directory, the last one the latest."""
+    made: dict[tuple[str, ...], Path] = {}
+
+    def make(data_dir: Path, *names: str) -> None:
+        if names not in made:
+            made[names] = tmp_path_factory.mktemp("runs")
+            command = [sys.executable, "-c", _MAKE, str(made[names]), *names]
+            subprocess.run(command, check=True, capture_output=True)
+        shutil.copytree(made[names], data_dir)
+
+    return make
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import unicodedata
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,20 +21,6 @@ from axtui.screens.command_line import CommandLineScreen
 from axtui.widgets.runs_table import RunsTable
 
 from .harness import until
-
-_MAKE = """
-import sys
-from axtui.cli import main
-for name in sys.argv[2:]:
-    run = ["exec", "--agent", "echo", "--input", "about " + name, "--conversation", name]
-    assert main([*run, "--data-dir", sys.argv[1]]) == 0
-"""
-
-
-def make_runs(data_dir: Path, *names: str) -> None:
-    """A completed run of each name, the last one the latest."""
-    command = [sys.executable, "-c", _MAKE, str(data_dir), *names]
-    subprocess.run(command, check=True, capture_output=True)
 
 
 @asynccontextmanager

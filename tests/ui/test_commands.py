@@ -16,8 +16,9 @@ from axtui.ui.commands import Order, Place, completions, parse, parse_place
 from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.timeline import Timeline
 
+from .conftest import MakeRuns
 from .harness import until
-from .opened import command, drawn, make_runs, opened, press, shows, told, type_ahead
+from .opened import command, drawn, opened, press, shows, told, type_ahead
 
 OFFERED = ("runs.resume", "run.pause", "app.quit", "app.runs", "list.up")
 
@@ -72,7 +73,9 @@ def test_places() -> None:
             parse_place(wrong)
 
 
-async def test_a_run_is_opened_by_the_beginning_of_a_line(tmp_path: Path) -> None:
+async def test_a_run_is_opened_by_the_beginning_of_a_line(
+    tmp_path: Path, make_runs: MakeRuns
+) -> None:
     make_runs(tmp_path / "data", "job-1", "other")
     async with opened(tmp_path) as (app, pilot):
         await press(pilot, "colon", *"run jo")
@@ -84,7 +87,7 @@ async def test_a_run_is_opened_by_the_beginning_of_a_line(tmp_path: Path) -> Non
         await until(pilot, lambda: app.screen.query(RunsTable))
 
 
-async def test_goto(tmp_path: Path) -> None:
+async def test_goto(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):
         await press(pilot, "enter")
@@ -106,7 +109,7 @@ async def test_goto_is_for_a_run(tmp_path: Path) -> None:
         await until(pilot, lambda: "is for a run" in told(app))
 
 
-async def test_filter_new_and_theme(tmp_path: Path) -> None:
+async def test_filter_new_and_theme(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "job-1", "other")
     async with opened(tmp_path) as (app, pilot):
         await command(pilot, "filter other")
@@ -146,7 +149,9 @@ async def test_history_outlives_the_ui(tmp_path: Path) -> None:
         assert app.screen.query_one(Input).value == ""
 
 
-async def test_the_palette_finds_actions_runs_and_themes(tmp_path: Path) -> None:
+async def test_the_palette_finds_actions_runs_and_themes(
+    tmp_path: Path, make_runs: MakeRuns
+) -> None:
     make_runs(tmp_path / "data", "job-1", "other")
     async with opened(tmp_path) as (app, pilot):
         for typed, shown in (
@@ -165,7 +170,9 @@ async def test_the_palette_finds_actions_runs_and_themes(tmp_path: Path) -> None
         await until(pilot, lambda: getattr(app.screen, "address", "") == "run other")
 
 
-async def test_what_is_typed_ahead_is_for_what_it_opens(tmp_path: Path) -> None:
+async def test_what_is_typed_ahead_is_for_what_it_opens(
+    tmp_path: Path, make_runs: MakeRuns
+) -> None:
     make_runs(tmp_path / "data", "one", "two")
     async with opened(tmp_path) as (app, pilot):
         type_ahead(app, "slash", *"quiet", "escape", "colon", *"run", "space", *"one", "enter")

@@ -14,11 +14,12 @@ from axtui.widgets.inspector import Inspector
 from axtui.widgets.timeline import Timeline
 from axtui.widgets.transcript import Bubble
 
+from .conftest import MakeRuns
 from .fuzzing import check_frame
 from .harness import until
 from .histories import ID, app_on, open_log, open_run, text_of, write
 from .logs import one_run
-from .opened import make_runs, opened, press
+from .opened import opened, press
 
 _BIG = 50 << 20
 _STEP = "漢字 and words\n"
@@ -58,7 +59,9 @@ async def test_a_message_of_many_megabytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("height", [5, 24])
-async def test_every_screen_fits_into_twenty_columns(tmp_path: Path, height: int) -> None:
+async def test_every_screen_fits_into_twenty_columns(
+    tmp_path: Path, height: int, make_runs: MakeRuns
+) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path, (20, height)) as (app, pilot):
         run = ("enter", "f3", "f4", "f5", "f2", "i", "V", "V")

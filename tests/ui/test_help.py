@@ -9,8 +9,9 @@ from axtui.screens.new_run import NewRunScreen
 from axtui.ui.actions import ACTIONS
 from axtui.widgets.runs_table import RunsTable
 
+from .conftest import MakeRuns
 from .harness import until
-from .opened import drawn, make_runs, opened, press
+from .opened import drawn, opened, press
 
 
 async def test_what_can_be_done_here_comes_first(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ async def test_the_cursor_goes_over_actions_alone(tmp_path: Path) -> None:
         assert rows.action.id == seen[0]
 
 
-async def test_it_shows_the_keys_in_force(tmp_path: Path) -> None:
+async def test_it_shows_the_keys_in_force(tmp_path: Path, make_runs: MakeRuns) -> None:
     (tmp_path / "axtui.yaml").write_text("ui: {keys: {runs.cancel: X}}\n")
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):

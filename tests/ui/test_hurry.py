@@ -23,11 +23,12 @@ from axtui.screens.runs import RunsScreen
 from axtui.screens.themes import ThemesScreen
 from axtui.widgets.runs_table import RunsTable
 
+from .conftest import MakeRuns
 from .harness import SECONDS, until
-from .opened import make_runs, opened, type_ahead
+from .opened import opened, type_ahead
 
 
-async def test_a_dialog_ends_once(tmp_path: Path) -> None:
+async def test_a_dialog_ends_once(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):
         await pilot.press("enter")
@@ -97,7 +98,9 @@ async def test_what_a_screen_has_begun_ends_before_its_widgets_go(tmp_path: Path
         assert all(worker.is_cancelled for worker in app.workers)
 
 
-async def test_a_change_is_made_though_its_screen_was_left_at_once(tmp_path: Path) -> None:
+async def test_a_change_is_made_though_its_screen_was_left_at_once(
+    tmp_path: Path, make_runs: MakeRuns
+) -> None:
     make_runs(tmp_path / "data", "one")
     may_change, changed = asyncio.Event(), asyncio.Event()
 
@@ -114,7 +117,7 @@ async def test_a_change_is_made_though_its_screen_was_left_at_once(tmp_path: Pat
         await until(pilot, changed.is_set)
 
 
-async def test_keys_before_the_log_is_open(tmp_path: Path) -> None:
+async def test_keys_before_the_log_is_open(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     may_open = Event()
 

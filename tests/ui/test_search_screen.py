@@ -18,9 +18,10 @@ from axtui.screens.search import SearchScreen
 from axtui.widgets.hit_list import HitList
 from tests.remote.harness import Serve
 
+from .conftest import MakeRuns
 from .harness import until
 from .histories import write
-from .opened import command, drawn, make_runs, opened, press, shows
+from .opened import command, drawn, opened, press, shows
 
 
 def _hits(app: AxtuiApp) -> HitList:
@@ -34,7 +35,9 @@ def _said(*texts: str, internal: bool = False) -> list[Draft]:
     return [Draft(message, "run", "planner") for message in messages]
 
 
-async def test_what_is_typed_is_found_and_opened_where_it_is(tmp_path: Path) -> None:
+async def test_what_is_typed_is_found_and_opened_where_it_is(
+    tmp_path: Path, make_runs: MakeRuns
+) -> None:
     make_runs(tmp_path / "data", "lake", "sea")
     async with opened(tmp_path) as (app, pilot):
         await press(pilot, "backslash")
@@ -58,7 +61,9 @@ async def test_what_is_typed_is_found_and_opened_where_it_is(tmp_path: Path) -> 
         assert isinstance(app.screen, RunsScreen)
 
 
-async def test_enter_goes_to_what_there_is_and_nowhere_else(tmp_path: Path) -> None:
+async def test_enter_goes_to_what_there_is_and_nowhere_else(
+    tmp_path: Path, make_runs: MakeRuns
+) -> None:
     make_runs(tmp_path / "data", "sea")
     async with opened(tmp_path) as (app, pilot):
         await press(pilot, "backslash", *"desert", "enter", "down")
@@ -70,7 +75,7 @@ async def test_enter_goes_to_what_there_is_and_nowhere_else(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("size", [(120, 30), (60, 18)])
 async def test_a_line_says_what_cannot_be_searched_for(
-    tmp_path: Path, size: tuple[int, int]
+    tmp_path: Path, size: tuple[int, int], make_runs: MakeRuns
 ) -> None:
     make_runs(tmp_path / "data", "sea")
     async with opened(tmp_path, size) as (app, pilot):

@@ -9,8 +9,9 @@ import pytest
 
 from axtui.ui.settings import MAX_HISTORY, Settings, load, save, settings_file
 
+from .conftest import MakeRuns
 from .harness import until
-from .opened import drawn, make_runs, opened, press, told
+from .opened import drawn, opened, press, told
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert save(tmp_path / "file" / "ui.json", theme="nord")[1].endswith("what you set isn't kept")
 
 
-async def test_the_order_of_the_runs_is_kept(tmp_path: Path) -> None:
+async def test_the_order_of_the_runs_is_kept(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):
         assert "by age" in drawn(app)

@@ -15,8 +15,9 @@ from axtui.widgets.inspector import Inspector
 from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.timeline import Timeline
 
+from .conftest import MakeRuns
 from .harness import until
-from .opened import drawn, make_runs, opened, press, shows, told
+from .opened import drawn, opened, press, shows, told
 
 
 async def test_an_empty_log_says_so(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ async def test_an_empty_log_says_so(tmp_path: Path) -> None:
         assert "local" in drawn(app)
 
 
-async def test_zoom_gives_a_pane_all_the_room(tmp_path: Path) -> None:
+async def test_zoom_gives_a_pane_all_the_room(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):
         table = app.screen.query_one(RunsTable)
@@ -41,7 +42,7 @@ async def test_zoom_gives_a_pane_all_the_room(tmp_path: Path) -> None:
         await until(pilot, lambda: table.size == before)
 
 
-async def test_tab_and_the_letters_go_to_panes(tmp_path: Path) -> None:
+async def test_tab_and_the_letters_go_to_panes(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):
         table = app.screen.query_one(RunsTable)
@@ -59,7 +60,7 @@ async def test_tab_and_the_letters_go_to_panes(tmp_path: Path) -> None:
         assert app.focused is preview
 
 
-async def test_going_between_views(tmp_path: Path) -> None:
+async def test_going_between_views(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one", "two")
     async with opened(tmp_path) as (app, pilot):
         await press(pilot, "minus")
@@ -79,7 +80,7 @@ async def test_going_between_views(tmp_path: Path) -> None:
         await until(pilot, lambda: getattr(app.screen, "address", "") == "run two")
 
 
-async def test_escape_leaves_a_filter_first(tmp_path: Path) -> None:
+async def test_escape_leaves_a_filter_first(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one", "two")
     async with opened(tmp_path) as (app, pilot):
         table = app.screen.query_one(RunsTable)
@@ -90,7 +91,9 @@ async def test_escape_leaves_a_filter_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [[], ["c"], ["colon"], ["question_mark"], ["enter"]])
-async def test_ctrl_c_twice_quits_from_anywhere(tmp_path: Path, before: list[str]) -> None:
+async def test_ctrl_c_twice_quits_from_anywhere(
+    tmp_path: Path, before: list[str], make_runs: MakeRuns
+) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):
         await press(pilot, *before)
@@ -102,7 +105,7 @@ async def test_ctrl_c_twice_quits_from_anywhere(tmp_path: Path, before: list[str
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 120])
-async def test_the_bars_fit(tmp_path: Path, width: int) -> None:
+async def test_the_bars_fit(tmp_path: Path, width: int, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path, size=(width, 20)) as (app, pilot):
         app.screen.query_one(TopBar).waiting = 2
@@ -117,7 +120,7 @@ async def test_the_bars_fit(tmp_path: Path, width: int) -> None:
         await until(pilot, lambda: "x cancel" in drawn(app).splitlines()[-1])
 
 
-async def test_a_click_on_a_key_presses_it(tmp_path: Path) -> None:
+async def test_a_click_on_a_key_presses_it(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):
         bar = app.screen.query_one(KeyBar)
@@ -128,7 +131,7 @@ async def test_a_click_on_a_key_presses_it(tmp_path: Path) -> None:
         assert app.screen.query_one(Inspector)
 
 
-async def test_what_is_pasted_is_not_obeyed(tmp_path: Path) -> None:
+async def test_what_is_pasted_is_not_obeyed(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):
         await press(pilot, "slash")
@@ -139,7 +142,7 @@ async def test_what_is_pasted_is_not_obeyed(tmp_path: Path) -> None:
             assert cell_len(line.text) == app.size.width
 
 
-async def test_what_looks_like_markup_is_text(tmp_path: Path) -> None:
+async def test_what_looks_like_markup_is_text(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, pilot):
         await press(pilot, "slash")

@@ -149,7 +149,7 @@ def _ready(app: AxtuiApp, screen: str) -> Callable[[Pilot[Any]], Any]:
         await until(pilot, lambda: app.screen.query(RunsTable).first().count)
         for key in keys:
             if isinstance(app.screen, RunScreen):
-                await until(pilot, lambda: app.screen.query(Timeline).first().count)
+                await until(pilot, lambda: any(one.count for one in app.screen.query(Timeline)))
             await pilot.press(key)
             if key == "enter":
                 await until(pilot, lambda: isinstance(app.screen, RunScreen))

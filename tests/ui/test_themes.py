@@ -14,8 +14,9 @@ from axtui.widgets.ascii import to_ascii
 from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.theming import state_colors
 
+from .conftest import MakeRuns
 from .harness import until
-from .opened import drawn, make_runs, opened, press, told
+from .opened import drawn, opened, press, told
 
 MINE = '[colors]\nprimary = "#112233"\nbackground = "{background}"\n'
 
@@ -94,7 +95,9 @@ async def test_a_broken_file_is_told_and_nothing_more(
         assert app.theme == "axtui-dark"
 
 
-async def test_the_configuration_names_a_theme_and_is_taken_up_live(tmp_path: Path) -> None:
+async def test_the_configuration_names_a_theme_and_is_taken_up_live(
+    tmp_path: Path, make_runs: MakeRuns
+) -> None:
     config = tmp_path / "axtui.yaml"
     config.write_text("ui: {theme: nord}\n")
     make_runs(tmp_path / "data", "one")
@@ -113,7 +116,9 @@ async def test_the_configuration_names_a_theme_and_is_taken_up_live(tmp_path: Pa
         assert "X cancel" in drawn(app)
 
 
-async def test_no_color(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_color(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_runs: MakeRuns
+) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     make_runs(tmp_path / "data", "one")
     async with opened(tmp_path) as (app, _):
@@ -125,7 +130,7 @@ async def test_no_color(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         assert colors - grey <= {"#ff5f57", "#febc2e", "#28c840", "#c5c8c6"}
 
 
-async def test_ascii(tmp_path: Path) -> None:
+async def test_ascii(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one")
     try:
         async with opened(tmp_path, ascii=True) as (app, pilot):

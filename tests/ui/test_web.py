@@ -157,6 +157,8 @@ def test_what_is_refused(tmp_path: Path, options: tuple[str, ...], said: str) ->
     assert "Traceback" not in done.stderr
 
 
+# The test after it does all of this, too.
+@pytest.mark.long
 @with_browser
 async def test_a_run_is_started_and_seen_to_complete_in_a_browser(
     start: Callable[..., Web], tmp_path: Path

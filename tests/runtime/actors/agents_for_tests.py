@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -598,23 +599,26 @@ def _deep() -> list[Any]:
     return value
 
 
-GIVEN: dict[str, Any] = {
-    "tuple": (1, (2, 3)),
-    "keys": {1: "a"},
-    "true": True,
-    "none": None,
-    "surrogate": "\ud800 ü",
-    "big": "x" * 100_000,
-    "long": list(range(20_000)),
-    "ünicode": "ü" * 5_000_000,
-    "quotes": ['"'] * 500_000,
-    "object": object(),
-    "set": {1, 2},
-    "nan": float("nan"),
-    "integer": 10**5000,
-    "huge": "x" * (64 * 1024 * 1024 + 1),
-    "more than a frame": "x" * (140 * 1024 * 1024),
+# Made when they are wanted: each process that imports this would hold hundreds of megabytes.
+GIVEN: dict[str, Callable[[], Any]] = {
+    "tuple": lambda: (1, (2, 3)),
+    "keys": lambda: {1: "a"},
+    "true": lambda: True,
+    "none": lambda: None,
+    "surrogate": lambda: "\ud800 ü",
+    "big": lambda: "x" * 100_000,
+    "long": lambda: list(range(20_000)),
+    "ünicode": lambda: "ü" * 5_000_000,
+    "quotes": lambda: ['"'] * 500_000,
+    "object": lambda: object(),
+    "set": lambda: {1, 2},
+    "nan": lambda: float("nan"),
+    "integer": lambda: 10**5000,
+    "huge": lambda: "x" * (64 * 1024 * 1024 + 1),
+    "more than a frame": lambda: "x" * (140 * 1024 * 1024),
+    "deep": _deep,
 }
+HUGE = ("huge", "more than a frame")
 RAISED: dict[str, BaseException] = {
     "tool": ToolError("no such file"),
     "key": KeyError("x"),
@@ -630,14 +634,14 @@ RAISED: dict[str, BaseException] = {
 
 @agent
 async def gives(ctx: Context) -> Any:
-    """A step that returns one of the values, from the loop and from a thread."""
-    value = _deep() if ctx.input == "deep" else GIVEN[ctx.input]
+    """A step that returns one of the values: from the loop, and the smaller ones from a thread."""
+    value = GIVEN[ctx.input]()
 
     async def give() -> Any:
         return value
 
     found = []
-    for function in (give, lambda: value):
+    for function in (give,) if ctx.input in HUGE else (give, lambda: value):
         try:
             found.append(repr(await ctx.step(function, name="give"))[:100])
         except StepFailed as error:
