@@ -31,7 +31,9 @@ class _Named(Provider):
 
     async def startup(self) -> None:
         """Take stock."""
-        self.found = await self.take_stock()
+        # Textual takes what is said below for markup, and its `escape` leaves some of that one.
+        stock = await self.take_stock()
+        self.found = [(text, help.replace("[", r"\["), do) for text, help, do in stock]
 
     async def take_stock(self) -> list[tuple[str, str, Callable[[], Any]]]:
         """What there is: its text, what is said below it, and what it does."""

@@ -55,7 +55,7 @@ def test_no_two_have_the_same(tmp_path: Path) -> None:
         ("delete", {"reason": "x" * 10_001}, "the reason is longer than 10,000"),
         ("tell", {"text": "x" * (1024 * 1024 + 1)}, "the message is longer than 1,048,576"),
         ("answer", {"text": "x" * (1024 * 1024 + 1)}, "the answer is longer than"),
-        ("fork", {"edit": "[]"}, "an edit is an object"),
+        ("fork", {"edit": "[]"}, "the edit isn't a JSON object"),
         ("fork", {"edit": '{"a": 1e999}'}, "the edit isn't JSON"),
         ("list", {"limit": MAX_LISTED + 1}, "a list has at most 10,000"),
         ("list", {"states": ["x"] * 101}, "at most 100 states"),

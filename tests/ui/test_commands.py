@@ -8,11 +8,15 @@ import pytest
 from textual.command import CommandPalette
 from textual.widgets import Input
 
+from axtui.model.events import Draft
+from axtui.runtime.config import Config
+from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.screens.command_line import CommandLineScreen
 from axtui.screens.new_run import NewRunScreen
 from axtui.screens.run import RunScreen
 from axtui.screens.themes import ThemesScreen
 from axtui.ui.commands import Order, Place, completions, parse, parse_place
+from axtui.v1 import event_pb2 as pb
 from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.timeline import Timeline
 
@@ -180,3 +184,13 @@ async def test_what_is_typed_ahead_is_for_what_it_opens(
         assert app.screen.conversation_id == "one"
         type_ahead(app, "colon", *"quit", "enter")
         await until(pilot, lambda: not app.is_running)
+
+
+async def test_the_palette_takes_nothing_that_an_agent_is_called_for_markup(tmp_path: Path) -> None:
+    log = SqliteLog.open_to_write(Config(data_dir=tmp_path / "data").log_path)
+    conversation = await log.conversation("c", create=True)
+    await conversation.append(Draft(pb.RunStarted(agent="[/red] [b]x"), exec_id="e"))
+    await log.close()
+    async with opened(tmp_path) as (app, pilot):
+        await press(pilot, "ctrl+p", *"run c")
+        await until(pilot, shows(app, "[/red] [b]x"))
