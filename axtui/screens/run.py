@@ -229,8 +229,7 @@ class RunScreen(Acting, PlainScreen):
 
     def _titles(self) -> None:
         """Say what is shown, how much there is of it, and what isn't."""
-        self._views.border_title = self._views.title()
-        self._views.border_subtitle = self._views.subtitle()
+        self._views.entitle()
         shown = self._views.shown
         if self.view is None or shown is None:
             return

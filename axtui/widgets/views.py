@@ -30,6 +30,7 @@ class Views(Container):
         super().__init__(id=id, classes=classes)
         self.current = VIEWS[0]
         self.filter_text = self._picked = ""
+        self._said: tuple[str, ...] = ()
         self.why_not: Callable[[str], str] = lambda action: ""
         self.timeline = Timeline(id="timeline")
         self._view: LogView | None = None
@@ -125,6 +126,14 @@ class Views(Container):
         if rows is None or isinstance(rows, Timeline):
             return self.shown is not None and self.shown.seq == seq
         return rows.pair is not None and rows.pair.seq <= seq <= max(rows.pair.end, rows.pair.seq)
+
+    def entitle(self) -> None:
+        """Say in the border what is shown, and how much there is."""
+        title, subtitle = self.title(), self.subtitle()
+        # All within the border is drawn along.
+        if (said := (self.current, title.plain, subtitle.plain)) != self._said:
+            self._said = said
+            self.border_title, self.border_subtitle = title, subtitle
 
     def title(self) -> Content:
         """The views by their keys, as many as there is room for."""

@@ -7,13 +7,17 @@ from pathlib import Path
 from textual.app import ComposeResult
 from textual.screen import Screen
 
+from axtui.model.events import Draft
+from axtui.runtime.config import Config
+from axtui.runtime.eventlog.sqlite import SqliteLog
 from axtui.screens.approvals import ApprovalsScreen
 from axtui.screens.confirm import ConfirmScreen
+from axtui.v1 import event_pb2 as pb
 from axtui.widgets.row_list import Cells, RowList
 from axtui.widgets.runs_table import RunsTable
 
 from .harness import until
-from .opened import make_runs, opened
+from .opened import opened
 
 
 class Numbers(RowList):
@@ -41,8 +45,9 @@ async def test_the_screen_is_laid_out_only_where_a_scrollbar_comes_or_goes(tmp_p
         drawn = rows.render_lines(rows.size.region)
         assert {strip.cell_length for strip in drawn} == {rows.size.width}
         await until(pilot, lambda: rows.show_vertical_scrollbar)
-        await pilot.pause()
-        layouts.clear()
+        while layouts:
+            layouts.clear()
+            await pilot.pause(0.1)
         for count in (12, 100, 1_000_000):
             rows.set_count(count)
             await pilot.pause()
@@ -56,19 +61,26 @@ async def test_the_screen_is_laid_out_only_where_a_scrollbar_comes_or_goes(tmp_p
         assert rows.scroll_y == 0
 
 
+async def add_run(folder: Path, name: str) -> None:
+    log = SqliteLog.open_to_write(Config(data_dir=folder / "data").log_path)
+    conversation = await log.conversation(name, create=True)
+    await conversation.append(Draft(pb.RunStarted(agent="echo"), exec_id="e"))
+    await log.close()
+
+
 async def test_what_is_covered_is_not_drawn_and_up_to_date_when_it_is_seen(tmp_path: Path) -> None:
-    make_runs(tmp_path / "data", "one")
+    await add_run(tmp_path, "one")
     async with opened(tmp_path) as (app, pilot):
         below, table = app.screen, app.screen.query_one(RunsTable)
         await until(pilot, lambda: table.count == 1)
         await app.push_screen(ConfirmScreen("Sure?", "It is."))
         assert below.is_current
-        make_runs(tmp_path / "data", "two")
+        await add_run(tmp_path, "two")
         await until(pilot, lambda: table.count == 2)
         await app.pop_screen()
         await app.push_screen(ApprovalsScreen())
         assert app.screen.is_current
         assert not below.is_current
-        make_runs(tmp_path / "data", "three")
+        await add_run(tmp_path, "three")
         await app.pop_screen()
         await until(pilot, lambda: table.count == 3)

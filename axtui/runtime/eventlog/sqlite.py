@@ -45,6 +45,7 @@ from axtui.runtime.eventlog.writer import Job, Writer, settle
 from axtui.v1 import state_pb2 as st
 
 _POLL_SECONDS = 0.05
+_MAX_POLL_SECONDS = 0.2
 # For how long a search reads what is new before it says how much is left, and for how long those
 # that hold the lease do so from time to time.
 _SEARCH_SECONDS = 0.25
@@ -397,6 +398,7 @@ class SqliteLog:
         wake = wake or asyncio.Event()
         watchers = self._watchers.setdefault(conversation_id, set())
         watchers.add(wake)
+        pause = _POLL_SECONDS
         try:
             while not self._closed:
                 wake.clear()
@@ -407,13 +409,16 @@ class SqliteLog:
                     after = page[-1].seq
                 yield page
                 if page:
+                    pause = _POLL_SECONDS
                     continue
                 if self._failed is not None:
                     raise self._failed
                 with suppress(TimeoutError):
                     # Without the lease nobody here learns of a commit.
-                    async with asyncio.timeout(_POLL_SECONDS if self._writer is None else None):
+                    async with asyncio.timeout(pause if self._writer is None else None):
                         await wake.wait()
+                # Where nothing comes, it is looked for less often.
+                pause = min(2 * pause, _MAX_POLL_SECONDS)
         finally:
             watchers.discard(wake)
             if not watchers:
