@@ -8,6 +8,7 @@ import asyncio
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
 from textual.widgets import Input
 
 from axtui.client import LogError, Refused, RunOptions, Unreachable
@@ -33,6 +34,7 @@ from axtui.widgets.views import VIEWS, Views
 _SECONDS = 0.25
 # How often it is looked for who drives the run, in such looks.
 _DRIVERS = 8
+_REST_SECONDS = 0.15
 
 
 class RunScreen(Acting, PlainScreen):
@@ -48,6 +50,8 @@ class RunScreen(Acting, PlainScreen):
         self.state = st.State()
         # The event that was jumped to, as long as the cursor is there, and the one that is shown.
         self._jumped = self.inspected = 0
+        self._rest: Timer | None = None
+        self._looks = 0
         self._joined = self._driven = False
         self._told: set[str] = set()
         self._status = Lines(id="status")
@@ -137,7 +141,7 @@ class RunScreen(Acting, PlainScreen):
         self._titles()
         self._follow()
         self._keep_state()
-        self.set_interval(_SECONDS, self._titles)
+        self.set_interval(_SECONDS, self._look)
 
     @work(exclusive=True, group="follow")
     async def _follow(self) -> None:
@@ -238,7 +242,13 @@ class RunScreen(Acting, PlainScreen):
             bar.mode = "LIVE" if shown.follow else "FOLLOW OFF"
         if shown.problem is not None:
             self._failed(shown.problem)
-        if self._wanted != self.inspected:
+
+    def _look(self) -> None:
+        """Now this, now that: a frame that has all of it is a long one."""
+        self._looks += 1
+        if self._looks % 2:
+            self._titles()
+        elif self._wanted != self.inspected and self._rest is None:
             self._inspect()
 
     async def on_unmount(self) -> None:
@@ -264,7 +274,21 @@ class RunScreen(Acting, PlainScreen):
             return
         if not self._views.is_at(self._jumped):
             self._jumped = 0
-        self._inspect()
+        self._inspect_soon()
+
+    def _inspect_soon(self) -> None:
+        """Show what the cursor is at; while it moves on and on, what it comes to rest at: to draw
+        that costs as much as to scroll, and who is on the way doesn't read it."""
+        if self._rest is None:
+            self._inspect()
+        else:
+            self._rest.stop()
+        self._rest = self.set_timer(_REST_SECONDS, self._inspect_late)
+
+    def _inspect_late(self) -> None:
+        self._rest = None
+        if self._wanted != self.inspected:
+            self._inspect()
 
     def _inspect(self) -> None:
         if self.view is not None and self._wanted:

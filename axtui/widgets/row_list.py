@@ -79,7 +79,6 @@ class RowList(ScrollView, can_focus=True):
         if grows and self.show_vertical_scrollbar:
             # Nothing changes its place, so the screen needn't be laid out, and drawn, anew.
             self.set_reactive(RowList.virtual_size, Size(0, count))
-            self.vertical_scrollbar.window_virtual_size = count
         else:
             self.virtual_size = Size(0, count)
         self.cursor = max(0, min(count - 1, self.cursor + shift))
@@ -87,6 +86,7 @@ class RowList(ScrollView, can_focus=True):
             self._to_end()
         elif shift:
             self.scroll_to(y=self.scroll_y + shift, animate=False, immediate=True)
+        self._move_bar()
         self.refresh()
 
     def renew(self, first: int | None = None, last: int | None = None) -> None:
@@ -112,6 +112,35 @@ class RowList(ScrollView, can_focus=True):
         self.follow = False
         self.cursor = index
         self.scroll_to_cursor(center=center)
+
+    def on_mount(self) -> None:
+        """Whoever takes hold of the scrollbar moves it by rows."""
+        self.watch(self.vertical_scrollbar, "mouse_over", self._move_bar, init=False)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Draw other rows."""
+        self._move_bar()
+        if round(old_value) != round(new_value):
+            self.refresh(self.size.region)
+
+    def _move_bar(self) -> None:
+        """Tell the scrollbar what makes a difference to the eighths of a cell that it can show:
+        with each value that is another it is drawn anew, which takes as long as the rows do."""
+        bar, height = self.vertical_scrollbar, max(1, self.size.height)
+        if not self.show_vertical_scrollbar:
+            return
+        if bar.mouse_over or bar.grabbed:
+            bar.window_virtual_size, bar.position = self.count, self.scroll_y
+            return
+        thumb, known = (
+            max(8, 8 * height**2 // max(1, count))
+            for count in (self.count, bar.window_virtual_size)
+        )
+        if thumb != known:
+            bar.window_virtual_size = self.count
+        room = max(1, 8 * height - thumb)
+        at = round(room * self.scroll_y / max(1, self.count - height))
+        bar.position = at / room * (bar.window_virtual_size - height)
 
     def scroll_to_cursor(self, *, center: bool = True) -> None:
         """Have the row under the cursor in sight."""

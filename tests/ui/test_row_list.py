@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from textual.app import ComposeResult
 from textual.screen import Screen
+from textual.scrollbar import ScrollBarRender
 
 from axtui.model.events import Draft
 from axtui.runtime.config import Config
@@ -53,12 +55,37 @@ async def test_the_screen_is_laid_out_only_where_a_scrollbar_comes_or_goes(tmp_p
             await pilot.pause()
             assert rows.max_scroll_y == rows.scroll_y == count - 10
             assert rows.render_line(9).text.strip() == f"▌ row {count - 1}"
-            bar = rows.vertical_scrollbar
-            assert (bar.window_virtual_size, bar.position) == (count, count - 10)
         assert layouts == []
         rows.set_count(3)
         await until(pilot, lambda: not rows.show_vertical_scrollbar)
         assert rows.scroll_y == 0
+
+
+def thumb(virtual: float, position: float) -> list[str]:
+    """What a scrollbar of ten cells draws."""
+    segments = ScrollBarRender.render_bar(10, virtual, 10, position).segments
+    return [f"{one.text}{one.style and one.style.reverse}" for one in segments]
+
+
+@pytest.mark.parametrize("count", [11, 40, 101, 5_000, 1_000_000])
+async def test_the_scrollbar_is_where_the_rows_are(tmp_path: Path, count: int) -> None:
+    async with opened(tmp_path, size=(40, 10)) as (app, pilot):
+        await app.push_screen(ListScreen())
+        rows = app.screen.query_one(Numbers)
+        rows.set_count(11)
+        bar = rows.vertical_scrollbar
+        await until(pilot, lambda: rows.show_vertical_scrollbar and bar.window_virtual_size == 11)
+        rows.set_count(count)
+        for share in (0, 0.13, 0.5, 0.87, 1):
+            y = int(share * (count - 10))
+            rows.scroll_to(y=y, animate=False, immediate=True)
+            drawn = thumb(bar.window_virtual_size, bar.position)
+            near = [thumb(count, max(0, min(count - 10, y + d * count / 80))) for d in (0, -1, 1)]
+            assert drawn in near[: 1 if share in (0, 1) else 3]
+        # Whoever takes hold of it moves it by rows.
+        bar.mouse_over = True
+        await until(pilot, lambda: bar.position == rows.scroll_y)
+        assert bar.window_virtual_size == count
 
 
 async def add_run(folder: Path, name: str) -> None:

@@ -125,7 +125,8 @@ async def test_a_long_log_is_opened_by_a_few_pages(tmp_path: Path) -> None:
         await until(pilot, lambda: "work" in text_of(steps_list))
         await until(pilot, lambda: steps_list.count >= 2000)
         assert calls["read"] <= 40
-        assert "older not looked at" in below(screen.query_one("#main"))
+        main = screen.query_one("#main")
+        await until(pilot, lambda: "older not looked at" in below(main))
         assert events > PAGE
 
 
