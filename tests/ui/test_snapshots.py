@@ -25,6 +25,7 @@ from axtui.screens.actors import ActorsScreen
 from axtui.screens.approvals import ApprovalsScreen
 from axtui.screens.command_line import CommandLineScreen
 from axtui.screens.confirm import ConfirmScreen
+from axtui.screens.edit_call import EditCallScreen
 from axtui.screens.fork import ForkScreen
 from axtui.screens.help import HelpScreen
 from axtui.screens.jump import JumpScreen
@@ -36,6 +37,7 @@ from axtui.screens.themes import ThemesScreen
 from axtui.v1 import event_pb2 as pb
 from axtui.widgets import bars
 from axtui.widgets.hit_list import HitList
+from axtui.widgets.question_card import QuestionCard
 from axtui.widgets.runs_table import RunsTable
 from axtui.widgets.timeline import Timeline
 
@@ -52,6 +54,7 @@ SCREENS: dict[str, tuple[tuple[str, ...], type[Screen[Any]]]] = {
     "chat": (("down", "enter", "f4"), RunScreen),
     "waterfall": (("down", "enter", "f5"), RunScreen),
     "approvals": (("a",), ApprovalsScreen),
+    "edit": (("a", "e"), EditCallScreen),
     "actors": (("3",), ActorsScreen),
     "search": (("backslash", *"library"), SearchScreen),
     "new-run": (("c",), NewRunScreen),
@@ -101,7 +104,8 @@ async def _fill(folder: Path) -> None:
         key="1",
         type="permission",
         question="Run a command?",
-        subject="shell",
+        subject="shell(rm -rf build && make)",
+        editable=True,
         detail=pb.Data(text='{"command": "rm -rf build && make"}'),
         choices=["approve", "deny"],
         rule="destructive, and the policy is silent",
@@ -150,6 +154,8 @@ def _ready(app: AxtuiApp, screen: str) -> Callable[[Pilot[Any]], Any]:
         for key in keys:
             if isinstance(app.screen, RunScreen):
                 await until(pilot, lambda: any(one.count for one in app.screen.query(Timeline)))
+            for card in app.screen.query(QuestionCard):
+                await until(pilot, lambda card=card: card.armed)
             await pilot.press(key)
             if key == "enter":
                 await until(pilot, lambda: isinstance(app.screen, RunScreen))
