@@ -90,16 +90,17 @@ class Questions:
                 request, entry.question, "permission", text, choices, verdict.rule
             )
             answer = event.approval_answered
+            if answer.edited.HasField("blob"):
+                # Only what is on disk can be read back.
+                await self._recorder.committed()
+            request.edited = await self._recorder.text(answer.edited)
         if answer.choice != "approve":
             return pb.Error(code="denied", message=answer.text or answer.rule or "denied")
-        if answer.edited.HasField("blob"):
-            # Only what is on disk can be read back.
-            await self._recorder.committed()
-        request.edited = await self._recorder.text(answer.edited)
-        verdict = policy.judge(self._rules, state, request)
-        if verdict.choice == "deny":
-            message = f"the policy forbids it as it was edited ({verdict.rule})"
-            return pb.Error(code="denied", message=message)
+        if request.edited:
+            verdict = policy.judge(self._rules, state, request)
+            if verdict.choice == "deny":
+                message = f"the policy forbids it as it was edited ({verdict.rule})"
+                return pb.Error(code="denied", message=message)
         return None
 
     async def within_budget(self, request: Request) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events
@@ -46,8 +45,8 @@ class PlainScreen(Fleeting, Screen[None], inherit_bindings=False):
     def is_current(self) -> bool:
         """Whether it can be seen: nothing but dialogs are over it. Textual takes the screen below
         the top one for visible in any case, and draws all of the top one whenever it changes."""
-        above = itertools.takewhile(lambda screen: screen is not self, self.app.screen_stack[::-1])
-        return self in self.app.screen_stack and all(screen.is_modal for screen in above)
+        stack = self.app.screen_stack
+        return self in stack and all(screen.is_modal for screen in stack[stack.index(self) + 1 :])
 
     @property
     def desk(self) -> Desk:

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
 from axtui.model.codec import load_json
+from axtui.model.commands import command_of
 from axtui.model.words import one_line
 from axtui.screens.fleeting import Fleeting
 from axtui.v1 import state_pb2 as st
@@ -28,14 +29,13 @@ class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
 
     def __init__(self, question: st.Question) -> None:
         super().__init__()
-        self._question = question
         self._given: dict[str, Any] = load_json(question.detail.text)
-        self._is_command = question.subject.startswith("shell(")
+        self._tool = question.subject.partition("@")[0].partition("(")[0]
+        self._command = command_of(self._tool, question.detail.text)
 
     def compose(self) -> ComposeResult:
         """What it is, and where it is changed."""
-        tool = one_line(self._question.subject.partition("@")[0])
-        what = "command" if self._is_command else f"arguments of {tool}, JSON"
+        what = "command" if self._command else f"arguments of {one_line(self._tool)}, JSON"
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "edit, then approve"
             yield Static(what, classes="label", markup=False)
@@ -49,8 +49,8 @@ class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
         area.move_cursor(area.document.end)
 
     def _text(self) -> str:
-        if self._is_command:
-            return str(self._given["command"])
+        if self._command:
+            return self._command.text
         return json.dumps(self._given, indent=2, ensure_ascii=False)
 
     def action_cancel(self) -> None:
@@ -58,7 +58,7 @@ class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
 
     def action_confirm(self) -> None:
         text = self.query_one(TextArea).text
-        if self._is_command:
+        if self._command:
             self.dismiss({**self._given, "command": text})
             return
         try:

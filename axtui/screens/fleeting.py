@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from textual import events
 from textual.app import App
 from textual.await_complete import AwaitComplete
+from textual.worker import Worker
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -39,6 +40,13 @@ class Fleeting(_Base):
         """Begin nothing where there is nothing to be seen any more."""
         if not (self.is_gone and isinstance(event, events.Mount)):
             await super().on_event(event)
+
+    def run_worker(self, *args: Any, **options: Any) -> Worker[Any]:
+        """Begin some work; it is canceled at once where there is nothing to be seen any more."""
+        worker = super().run_worker(*args, **options)
+        if self.is_gone:
+            worker.cancel()
+        return worker
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Where there are no widgets, all that can be done is to leave."""

@@ -85,6 +85,24 @@ async def test_a_screen_that_was_left_can_do_nothing(tmp_path: Path) -> None:
                 assert not screen.check_action(action, ())
 
 
+async def test_a_screen_that_was_left_begins_nothing_more(tmp_path: Path) -> None:
+    done = []
+
+    async def search() -> None:
+        done.append(True)
+
+    async with opened(tmp_path) as (app, pilot):
+        for screen in (palette(), ApprovalsScreen()):
+            await app.push_screen(screen)
+            await screen.run_worker(search()).wait()
+            await app.pop_screen()
+            # Such as for what was typed before it was left, and is only now heard of.
+            late = screen.run_worker(search())
+            await until(pilot, lambda late=late: late not in app.workers)
+            assert late.is_cancelled
+    assert done == [True, True]
+
+
 async def test_what_a_screen_has_begun_ends_before_its_widgets_go(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, pilot):
         await pilot.press("3")
