@@ -18,7 +18,7 @@ from axtui.v1 import state_pb2 as st
 from axtui.widgets.bars import KeyBar
 from axtui.widgets.bindings import bindings
 
-_HINT = "the model is told that it was changed"
+_HINT = "the log has both, and a model is told that it was changed"
 
 
 class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
