@@ -20,8 +20,7 @@ _VARIABLES = ("PATH", "LANG", "TERM", "TZ", "USER")
 
 
 class Environment:
-    """Runs commands as the settings say. Belongs to the running event loop and its thread: when
-    that thread ends, so do the commands.
+    """Runs commands as the settings say. Belongs to the running event loop.
 
     What is named in `hidden`, absolute paths, no command gets to see.
     """

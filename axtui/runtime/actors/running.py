@@ -251,10 +251,11 @@ async def _gone(pidfd: int) -> None:
 
 
 def _kill_when_closed(read_end: int, group: int) -> None:
-    """Have the kernel kill a process group once nobody can write to a pipe any more.
+    """Have the kernel kill a process group once nobody can write to a pipe any more, which is what
+    the death of a controller looks like. See F_SETSIG in fcntl(2).
 
-    That a controller is gone bubblewrap's first process may learn, and die of, after it has made
-    its second and before it has let that begin; it would wait for ever. See F_SETSIG in fcntl(2).
+    Not bubblewrap's own --die-with-parent: its first process could learn of that death, and die,
+    after it has made its second and before it has let that begin, which would wait for ever.
     """
     if sys.platform == "linux":
         fcntl.fcntl(read_end, fcntl.F_SETSIG, signal.SIGKILL)

@@ -27,7 +27,7 @@ _OF_THE_MACHINE = ("acpi", "bus", "fs", "irq", "scsi", "sys", "sysrq-trigger")
 _ISOLATION = (
     *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
     *("--disable-userns", "--assert-userns-disabled", "--cap-drop", "ALL"),
-    *("--new-session", "--die-with-parent"),
+    "--new-session",
 )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
 import uuid
 from collections.abc import Callable
@@ -18,7 +16,6 @@ from axtui.runtime.actors.environment import Environment
 from axtui.runtime.actors.sandbox import find_sandbox
 
 SECONDS = 30.0
-IDLE_SECONDS = 5.0
 MARK = "AXTUI_TEST_MARK"
 
 
@@ -66,33 +63,11 @@ def marked(mark: str) -> list[str]:
 
 
 def wait_until_gone(mark: str) -> None:
-    """Wait until no process has that mark.
-
-    A first process of bubblewrap that has lost its parent as it came about waits for ever, with
-    no command in it: after a while it is ended. See docs/environment.md.
-    """
+    """Wait until no process has that mark."""
     started = time.monotonic()
     while left := marked(mark):
-        waited = time.monotonic() - started
-        assert waited < SECONDS, left
-        if waited > IDLE_SECONDS:
-            for pid in _orphans(mark):
-                os.kill(pid, signal.SIGKILL)
+        assert time.monotonic() - started < SECONDS, left
         time.sleep(0.01)
-
-
-def _orphans(mark: str) -> list[int]:
-    """Processes of bubblewrap with that mark that nobody waits for, and that have no children."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            environment = (process / "environ").read_bytes()
-            name, parent = (process / "stat").read_text().rpartition(") ")[::2]
-            children = (process / "task" / process.name / "children").read_text()
-            orphan = name.endswith("(bwrap") and parent.split()[1] == "1" and not children
-            if orphan and f"{MARK}={mark}".encode() in environment:
-                found.append(int(process.name))
-    return found
 
 
 MakePlace = Callable[..., Place]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,7 +18,8 @@ import pytest
 from axtui.agent import ToolError
 from axtui.runtime import config
 from axtui.runtime.actors import cgroup, environment, sandbox
-from axtui.runtime.actors.limits import counts_processes, is_superuser
+from axtui.runtime.actors.limits import counts_processes, guarded, is_superuser
+from axtui.runtime.actors.sandbox import Sandbox, View, find_sandbox
 from axtui.runtime.config import Limits
 
 from .conftest import MARK, SECONDS, MakePlace, Place, wait_until_gone
@@ -105,14 +107,17 @@ async def test_a_flood_takes_no_memory(any_place: Place) -> None:
     assert peak_growth(before) < 64 * MIB
 
 
+# The deaf may say that they can't fork any more.
 BEHIND = {
     "in the background": "sleep 86399 & sleep 86399 >/dev/null 2>&1 &",
-    "deaf": "(trap '' TERM HUP INT; while :; do sleep 0.05; done) &",
+    "deaf": "(trap '' TERM HUP INT; while :; do sleep 0.05; done) 2>/dev/null &",
     "stopped": "sh -c 'kill -STOP $$; sleep 86399' &",
     "a session of its own": "setsid sleep 86399 &",
     "forked twice": "(setsid sh -c 'sleep 86399 & sleep 86399' >/dev/null 2>&1 &)",
     "stopped, in a session of its own": "setsid sh -c 'kill -STOP $$; sleep 86399' &",
-    "deaf, in a session of its own": "setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' &",
+    "deaf, in a session of its own": (
+        "setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' 2>/dev/null &"
+    ),
 }
 
 
@@ -269,6 +274,48 @@ def test_a_sandbox_that_has_half_begun_goes_with_its_controller(
     (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     killed_controller(make_place(sandbox="bubblewrap"), "bubblewrap", "sleep 86399", 0)
+
+
+# Starts a sandbox and does nothing more, like a controller that is killed as it does.
+STARTER = """
+import os, signal, subprocess, sys
+
+stdin, guard = os.pipe()
+status = int(sys.argv[1])
+subprocess.Popen(sys.argv[2:], stdin=stdin, pass_fds=[status], start_new_session=True)
+os.close(stdin)
+signal.pause()
+"""
+
+
+def test_a_sandbox_whose_controller_goes_while_it_comes_about(
+    sandbox: None, make_place: MakePlace
+) -> None:
+    place = make_place()
+    bubblewrap = find_sandbox()
+    assert isinstance(bubblewrap, Sandbox)
+    reading, status = os.pipe()
+    os.set_blocking(status, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(status, bytes(4096))
+    # Before it lets its second process begin, the first waits for room to say so.
+    os.set_blocking(status, True)
+    line = bubblewrap.arguments(View(str(place.workspace)), status=status)
+    line += guarded("sleep 86399", Limits(), sandboxed=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(status), *line],
+        pass_fds=[status],
+        env={**os.environ, MARK: place.mark},
+    ) as starter:
+        while len(place.left()) < 3:
+            time.sleep(0.01)
+        starter.kill()
+    os.close(status)
+    with os.fdopen(reading, "rb", 0) as said:
+        while said.read(4096):
+            pass
+    wait_until_gone(place.mark)
 
 
 BOMB = "b() { b | b & }; b"
