@@ -7,7 +7,6 @@ import asyncio
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from axtui.actors import Actors
@@ -17,6 +16,7 @@ from axtui.ui.line import Line
 from axtui.widgets.actors_table import ActorsTable, AgentsTable, actor_lines, agent_lines
 from axtui.widgets.bars import TopBar
 from axtui.widgets.lines import Lines
+from axtui.widgets.panes import Below, Beside
 from axtui.widgets.row_list import RowList
 
 _SECONDS = 1.0
@@ -37,8 +37,8 @@ class ActorsScreen(PlainScreen):
 
     def panes(self) -> ComposeResult:
         """Actors, agents, and one of them."""
-        with Horizontal(id="body"):
-            with Vertical(id="workers"):
+        with Beside(id="body"):
+            with Below(id="workers"):
                 yield ActorsTable(id="actors-table", classes="pane")
                 yield AgentsTable(id="agents-table", classes="pane")
             yield Lines(id="about", classes="pane")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.widgets import Input
 
 from axtui.screens.base import PlainScreen
@@ -21,6 +20,7 @@ from axtui.ui.card import (
 )
 from axtui.widgets.bars import TopBar
 from axtui.widgets.bindings import bindings
+from axtui.widgets.panes import Below
 from axtui.widgets.question_card import About, QuestionCard, Words
 from axtui.widgets.question_list import QuestionList
 from axtui.widgets.row_list import RowList
@@ -48,9 +48,9 @@ class ApprovalsScreen(PlainScreen):
 
     def panes(self) -> ComposeResult:
         """The questions, and the one under the cursor."""
-        with Vertical(id="body"):
-            yield QuestionList(id="questions").add_class("pane")
-            yield QuestionCard(id="card", blob=self._blob).add_class("pane")
+        with Below(id="body"):
+            yield QuestionList(id="questions")
+            yield QuestionCard(id="card", blob=self._blob)
 
     def on_mount(self) -> None:
         """The list has the focus."""

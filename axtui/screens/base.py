@@ -26,6 +26,8 @@ class PlainScreen(Fleeting, Screen[None], inherit_bindings=False):
 
     ALLOW_IN_MAXIMIZED_VIEW: ClassVar[str] = "TopBar, KeyBar, #search"
     ESCAPE_TO_MINIMIZE = False
+    # Each gives something the focus.
+    AUTO_FOCUS = ""
     # There is a pane or a bar everywhere, so what is behind them needn't be made.
     BLANK = True
     crumbs = ""

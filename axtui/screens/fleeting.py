@@ -37,7 +37,10 @@ class Fleeting(_Base):
         return self.is_mounted and not self.is_gone
 
     async def on_event(self, event: events.Event) -> None:
-        """Begin nothing where there is nothing to be seen any more."""
+        """Begin nothing where there is nothing to be seen any more; and with the styles that all
+        has when it is there for the first time, which Textual would work out once more."""
+        if isinstance(event, events.ScreenResume) and not self.stack_updates:
+            event.refresh_styles = False
         if not (self.is_gone and isinstance(event, events.Mount)):
             await super().on_event(event)
 

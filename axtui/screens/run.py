@@ -7,7 +7,6 @@ import asyncio
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -25,6 +24,7 @@ from axtui.widgets.bars import TopBar
 from axtui.widgets.bindings import bindings
 from axtui.widgets.inspector import Inspector
 from axtui.widgets.lines import Lines
+from axtui.widgets.panes import Below, Beside
 from axtui.widgets.preview import open_steps, state_lines, state_word, step_text
 from axtui.widgets.row_list import RowList
 from axtui.widgets.transcript import Messages, Transcript
@@ -81,13 +81,13 @@ class RunScreen(Acting, PlainScreen):
     def panes(self) -> ComposeResult:
         """What it is at, its events, and one of them."""
         yield self._status
-        with Horizontal(id="body"):
-            with Vertical(id="side"):
+        with Beside(id="body"):
+            with Below(id="side"):
                 yield self._about
-                yield self._actors.add_class("pane")
+                yield self._actors
             yield self._views
-            with Vertical(id="right"):
-                yield self._inspector.add_class("pane")
+            with Below(id="right"):
+                yield self._inspector
                 yield self._output
         yield self._search
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Input
 
@@ -18,6 +17,7 @@ from axtui.ui.run_list import RunList
 from axtui.widgets.bars import TopBar
 from axtui.widgets.bindings import bindings
 from axtui.widgets.lines import Lines
+from axtui.widgets.panes import Beside
 from axtui.widgets.row_list import RowList
 from axtui.widgets.runs_table import RunsTable
 
@@ -48,8 +48,8 @@ class RunsScreen(Acting, PlainScreen):
 
     def panes(self) -> ComposeResult:
         """The table and the preview."""
-        with Horizontal(id="body"):
-            yield self._table.add_class("pane")
+        with Beside(id="body"):
+            yield self._table
             yield self._about
         yield self._search
 

@@ -39,7 +39,7 @@ class ActorsPane(RowList):
             self.actor = actor
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="pane")
         self.picked = ""
         self.empty_text = "nobody yet"
         self._actors: list[str] = []

@@ -38,7 +38,7 @@ class Inspector(Lines):
     BINDINGS = bindings("inspector")
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="pane")
         self.client: Client | None = None
         self._record: Record | None = None
         self._fetched: dict[bytes, str] = {}

@@ -6,29 +6,25 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.geometry import Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from axtui.ui.line import Line
 from axtui.widgets.bindings import bindings
+from axtui.widgets.line_view import LineView
 from axtui.widgets.text import wrap
-from axtui.widgets.theming import row_styles
 
 
-class Lines(ScrollView, can_focus=True):
+class Lines(LineView):
     """Shows what it was last given."""
 
     BINDINGS = bindings("lines")
-    DEFAULT_CSS = "Lines { overflow-x: hidden; scrollbar-size-vertical: 1; }"
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: Sequence[Line] = ()
         self._wrapped: list[Line] = []
-        self._styles: dict[str, Style] = {}
 
     def show(self, lines: Sequence[Line], *, stay: bool = False) -> None:
         """Show other lines, from the top unless they are to `stay` where they are."""
@@ -52,30 +48,17 @@ class Lines(ScrollView, can_focus=True):
         self.virtual_size = Size(0, len(self._wrapped))
         self.refresh()
 
-    def notify_style_update(self) -> None:
-        """Forget what the styles were."""
-        super().notify_style_update()
-        self._styles.clear()
-
     def render_line(self, y: int) -> Strip:
         """A line of the screen."""
         width = self.size.width
         index = self.scroll_offset.y + y
         if index >= len(self._wrapped):
-            return Strip.blank(width, self._style(""))
+            return Strip.blank(width, self.style_of())
         line = self._wrapped[index]
         label = set_cell_size(line.label, min(width, cell_len(line.label)))
         text = set_cell_size(line.text, width - cell_len(label))
-        segments = [Segment(label, self._style("dim")), Segment(text, self._style(line.style))]
+        segments = [Segment(label, self.style_of("dim")), Segment(text, self.style_of(line.style))]
         return Strip(segments, width)
-
-    def _style(self, name: str) -> Style:
-        if (style := self._styles.get(name)) is None:
-            style = self.rich_style
-            if name:
-                style += row_styles(self.app.theme_variables)[name]
-            self._styles[name] = style
-        return style
 
     def action_up(self) -> None:
         self.scroll_relative(y=-1, animate=False)

@@ -69,7 +69,7 @@ class QuestionCard(Vertical):
     """
 
     def __init__(self, *, id: str, blob: Callable[[bytes], Awaitable[bytes | None]]) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="pane")
         self.asked: Asked | None = None
         self.complete = False
         self._blob = blob

@@ -18,7 +18,7 @@ class QuestionList(RowList):
     DEFAULT_CSS = "QuestionList { height: auto; min-height: 3; max-height: 35%; }"
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="pane")
         self.questions: tuple[Asked, ...] = ()
 
     @property

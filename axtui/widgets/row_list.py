@@ -7,24 +7,22 @@ from typing import TypeAlias
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import var
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from axtui.ui.glyphs import glyph
 from axtui.widgets.bindings import bindings
-from axtui.widgets.theming import row_styles
+from axtui.widgets.line_view import LineView
 
 # Texts, each with the name of what it looks like, see `row_styles`, or "".
 Cells: TypeAlias = Sequence[tuple[str, str]]
 _MAX_CACHED = 2000
 
 
-class RowList(ScrollView, can_focus=True):
+class RowList(LineView):
     """Rows are made by `cells`, which is overridden, and kept until `renew`. With `follow` the
     cursor stays at the last row; moving it anywhere else ends that.
     """
@@ -45,7 +43,6 @@ class RowList(ScrollView, can_focus=True):
         """The row under the cursor is to be opened."""
 
     BINDINGS = bindings("list")
-    DEFAULT_CSS = "RowList { overflow-x: hidden; scrollbar-size-vertical: 1; }"
 
     # What the row under the cursor looks like while something else has the focus.
     unfocused = "blurred"
@@ -59,7 +56,6 @@ class RowList(ScrollView, can_focus=True):
         self._strips: dict[int, Strip] = {}
         # What these were made for.
         self._width = 0
-        self._styles: dict[tuple[str, str], Style] = {}
 
     def cells(self, index: int, width: int) -> Cells | None:
         """What a row says; None if that isn't known yet."""
@@ -169,7 +165,6 @@ class RowList(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Forget what was drawn in other colors."""
         super().notify_style_update()
-        self._styles.clear()
         self._strips.clear()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -187,21 +182,6 @@ class RowList(ScrollView, can_focus=True):
         """The cursor looks otherwise."""
         self.refresh_line(self.cursor - self.scroll_offset.y)
 
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Rows as they are. Textual would put a border, padding and a background around each, and
-        keep it once more, which takes a third of a frame: here there mostly is nothing around."""
-        if self.styles.gutter:
-            return super().render_lines(crop)
-        background = self.background_colors[1]
-        # Until a scrollbar that is due has been laid out, there is more room than rows take.
-        width, style = self.size.width, self._style("", "")
-        strips = [self.render_line(y).adjust_cell_length(width, style) for y in crop.line_range]
-        for line_filter in self.get_line_filters():
-            strips = [strip.apply_filter(line_filter, background) for strip in strips]
-        if crop.column_span != (0, width):
-            strips = [strip.crop(*crop.column_span) for strip in strips]
-        return strips
-
     def render_line(self, y: int) -> Strip:
         """A row of the screen."""
         width = self.scrollable_content_region.width
@@ -212,7 +192,7 @@ class RowList(ScrollView, can_focus=True):
         if index >= self.count:
             if y == 0 and not self.count and self.empty_text:
                 return self._strip([(f" {self.empty_text}", "dim")], width)
-            return Strip.blank(width, self._style("", ""))
+            return Strip.blank(width, self.style_of())
         if index == self.cursor:
             return self._row(index, width, "cursor" if self.has_focus else self.unfocused)
         if (strip := self._strips.get(index)) is None:
@@ -236,22 +216,13 @@ class RowList(ScrollView, can_focus=True):
             size = cell_len(text)
             if size > left:
                 text, size = set_cell_size(text, left), left
-            segments.append(Segment(text, self._style(name, base)))
+            segments.append(Segment(text, self.style_of(base, name)))
             left -= size
             if not left:
                 break
         if left:
-            segments.append(Segment(" " * left, self._style("", base)))
+            segments.append(Segment(" " * left, self.style_of(base)))
         return Strip(segments, width)
-
-    def _style(self, name: str, base: str) -> Style:
-        if (style := self._styles.get((name, base))) is None:
-            styles = row_styles(self.app.theme_variables)
-            style = self.rich_style
-            for part in filter(None, (base, name)):
-                style += styles[part]
-            self._styles[name, base] = style
-        return style
 
     # What keys and the mouse do
 

@@ -17,7 +17,7 @@ class RunsTable(RowList):
     """Keeps the cursor on the conversation that it is on when rows move."""
 
     def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="pane")
         self.runs: RunList | None = None
         self.current = ""
 

@@ -8,6 +8,8 @@ from typing import TypeAlias, cast
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
+from textual.geometry import Region
+from textual.strip import Strip
 
 from axtui.model.words import count, one_line
 from axtui.ui.log_view import LogView
@@ -39,6 +41,16 @@ class Views(Container):
     def compose(self) -> ComposeResult:
         """The timeline."""
         yield self.timeline
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Between the border's top and bottom all lines are alike, and are made but once."""
+        if crop.y or crop.height != self.outer_size.height or crop.height < 3:
+            return super().render_lines(crop)
+        top, side, bottom = (
+            super(Views, self).render_lines(Region(crop.x, y, crop.width, 1))[0]
+            for y in (0, 1, crop.height - 1)
+        )
+        return [top, *([side] * (crop.height - 2)), bottom]
 
     def show(self, view: LogView) -> None:
         """Show a log from its newest event on."""

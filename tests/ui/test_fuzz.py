@@ -25,7 +25,7 @@ from .logs import one_run
 HOSTILE = "".join(NASTY)
 _AGENTS = ("asker", "chooser", "publisher", "writer", "unsure")
 _LONG_SECONDS = 600
-_SOME, _MANY = 100, 4000
+_SOME, _MANY = 100, 1000
 
 
 @pytest.fixture
