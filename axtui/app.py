@@ -99,6 +99,11 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         self._harmless = Harmless()
         self._ascii_wanted = ascii
         use_ascii(ascii)
+        wanted = theme or self.settings.theme
+        # Before the styles are read, or they would be read once more.
+        self.theme = wanted if wanted in self.available_themes else _DEFAULT_THEME
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._styled_for = self._looks()
         self.is_open = False
         self._refused: dict[str, float] = {}
         self._left_at = 0.0
@@ -110,6 +115,16 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Colors of states and kinds for themes that don't say."""
         return state_colors(self.current_theme)
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Work the styles out anew, unless they are what they were worked out for."""
+        if (looks := self._looks()) != self._styled_for:
+            self._styled_for = looks
+            super().refresh_css(animate)
+
+    def _looks(self) -> tuple[object, ...]:
+        """What styles, and what is drawn in them, depend on."""
+        return self.current_theme, self.get_css_variables(), self._ascii.enabled
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What all that is drawn goes through."""
@@ -149,8 +164,6 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Draw first, connect then."""
         self._write(_KEEP_TITLE)
-        wanted = self._theme or self.settings.theme
-        self.theme = wanted if wanted in self.available_themes else _DEFAULT_THEME
         from axtui.screens.runs import RunsScreen
 
         self.push_screen(RunsScreen())

@@ -28,12 +28,21 @@ class JumpScreen(Fleeting, ModalScreen[Widget]):
         self.panes = dict(zip(_LETTERS, panes, strict=False))
 
     def compose(self) -> ComposeResult:
-        """The letters, where the panes are."""
-        for letter, pane in self.panes.items():
-            label = Static(f" {letter} ", classes="letter")
-            label.styles.offset = pane.region.x + 2, pane.region.y
-            yield label
+        """The letters."""
+        for letter in self.panes:
+            yield Static(f" {letter} ", classes="letter")
         yield KeyBar()
+
+    def on_mount(self) -> None:
+        """The letters stay where the panes are."""
+        self._place()
+        for below in {pane.screen for pane in self.panes.values()}:
+            below.screen_layout_refresh_signal.subscribe(self, lambda _: self._place())
+
+    def _place(self) -> None:
+        for label, pane in zip(self.query(".letter"), self.panes.values(), strict=True):
+            label.display = bool(pane.region)
+            label.styles.offset = pane.region.x + 2, pane.region.y
 
     def on_key(self, event: events.Key) -> None:
         """A letter goes to its pane; any other key stays."""

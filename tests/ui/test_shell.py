@@ -60,6 +60,27 @@ async def test_tab_and_the_letters_go_to_panes(tmp_path: Path, make_runs: MakeRu
         assert app.focused is preview
 
 
+async def test_the_letters_stay_where_the_panes_are(tmp_path: Path, make_runs: MakeRuns) -> None:
+    make_runs(tmp_path / "data", "one")
+    async with opened(tmp_path) as (app, pilot):
+        await press(pilot, "semicolon")
+        jump = app.screen
+        assert isinstance(jump, JumpScreen)
+
+        def places() -> list[tuple[int, int]]:
+            return [label.region.offset for label in jump.query(".letter") if label.display]
+
+        def wanted() -> list[tuple[int, int]]:
+            return [
+                (pane.region.x + 2, pane.region.y) for pane in jump.panes.values() if pane.region
+            ]
+
+        before = places()
+        assert before == wanted()
+        await pilot.resize_terminal(90, 24)
+        await until(pilot, lambda: places() == wanted() != before)
+
+
 async def test_going_between_views(tmp_path: Path, make_runs: MakeRuns) -> None:
     make_runs(tmp_path / "data", "one", "two")
     async with opened(tmp_path) as (app, pilot):
