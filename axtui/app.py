@@ -180,11 +180,11 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             # Whatever it is, it is told where the UI was started from.
             self.exit(error)
             return
-        # What is there by now stays. Of what comes, most goes by itself, and to look through ten
-        # times as much at a time holds up a frame.
+        # What is there by now stays. What comes is looked through in small portions, and seldom all
+        # of it: a large one holds up a frame.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(5_000, 20, 50)
+        gc.set_threshold(1_000, 10, 200)
         for screen in self.screen_stack:
             begin = getattr(screen, "begin", None)
             # One that isn't there yet begins by itself.
