@@ -26,7 +26,7 @@ from axtui.ui.desk import Desk
 from axtui.ui.glyphs import use_ascii
 from axtui.ui.keymaps import keymap, shown
 from axtui.ui.questions import Asked, OpenQuestions
-from axtui.ui.themes import folders
+from axtui.ui.watching import changed
 from axtui.widgets.ascii import Ascii
 from axtui.widgets.attention import Attention
 from axtui.widgets.bindings import bindings, offered
@@ -47,7 +47,6 @@ _AT_ONCE_SECONDS = 0.1
 _LAST_SECONDS = 2.0
 _QUESTIONS_SECONDS = 0.5
 _REPEAT_SECONDS = 10.0
-_WATCH_MS = 2000
 _TITLE_CHARS = 80
 _KEEP_TITLE, _OLD_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 _DEFAULT_THEME = "axtui-dark"
@@ -285,22 +284,12 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     @work(exit_on_error=False)
     async def _watch_files(self) -> None:
-        from watchfiles import awatch
-
-        while True:
-            config, themes = self._config_file, _existing(folders())
-            # Files are watched by their folder, since editors put another in their place.
-            watched = [*themes, *([config.parent] if config else [])]
-            async for changes in awatch(
-                *watched, recursive=False, rust_timeout=_WATCH_MS, yield_on_timeout=True
-            ):
-                changed = {Path(name) for _, name in changes}
-                if config in changed:
-                    self._reload_config()
-                if any(path.suffix == ".toml" for path in changed):
-                    self._reload_themes()
-                if _existing(folders()) != themes:
-                    break
+        config = self._config_file
+        async for files in changed(config):
+            if config in files:
+                self._reload_config()
+            if any(path.suffix == ".toml" for path in files):
+                self._reload_themes()
 
     def _reload_config(self) -> None:
         from axtui.client import ConfigError
@@ -518,7 +507,3 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             self._left_at = now
             again = shown(self.keymap["app.leave"])
             self.notify(f"{again} again to quit; runs go on without the UI", timeout=_QUIT_SECONDS)
-
-
-def _existing(paths: Sequence[Path]) -> list[Path]:
-    return [path for path in paths if path.is_dir()]

@@ -74,7 +74,9 @@ class RemoteClient:
     """Raises Unreachable where there is no server, and what the server refuses with.
 
     What changes something carries a request id, so that it can be asked for again once an answer
-    was lost. `connection` is empty as long as there is one, else why there isn't.
+    was lost. `connection` is empty as long as there is one, else why there isn't; `role` is what
+    the server takes us for, known once it was asked what it refuses, and empty where all may do
+    all.
     """
 
     hosts = False
@@ -86,7 +88,7 @@ class RemoteClient:
         self._was_there = server.was_there
         self._metadata = (("axtui-api", msg.API), *server.metadata)
         self._warnings: deque[str] = deque(maxlen=10)
-        self.connection = ""
+        self.connection = self.role = ""
 
     # Runs
 
@@ -404,6 +406,7 @@ class RemoteClient:
     async def refusals(self) -> Mapping[str, str]:
         """Methods that the server won't have called by us, each with why."""
         server = await self._call("get_server", sv.GetServerRequest())
+        self.role = server.role
         return {
             rpc.snake(method.rpartition("/")[2]): denial(server.caller, server.role, method)
             for method, least in LEAST.items()

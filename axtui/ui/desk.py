@@ -61,9 +61,10 @@ class Desk:
 
     def connection(self, controller_pid: int) -> str:
         """The connection in a few words."""
-        lost = getattr(self.client, "connection", "")
+        lost, role = (getattr(self.client, name, "") for name in ("connection", "role"))
         if self.server:
-            return f"{self.server} {'· lost, connecting again …' if lost else '· connected'}"
+            there = "lost, connecting again …" if lost else "connected"
+            return f"{self.server}{f' as {role}' if role else ''} · {there}"
         return f"local · {f'controller {controller_pid}' if controller_pid else 'no controller'}"
 
     async def close(self) -> None:

@@ -55,6 +55,7 @@ async def test_a_viewer_only_looks(served: Serve) -> None:
         bar = pilot.app.screen.query_one(TopBar)
         assert "READ ONLY" in str(bar.render())
         assert bar.has_class("-read-only")
+        assert bar.connection == f"{server.address} as viewer · connected"
         await pilot.press("c")
         await until(pilot, lambda: told(pilot))
         assert told(pilot) == ["viewer is a viewer, and Start takes the role operator"]
