@@ -32,6 +32,8 @@ from axtui.v1 import event_pb2 as pb
 
 SIZE = 500
 BATCH = 1000
+# Events of a blob, for those that are no larger than live batches are.
+BLOB = 100
 PAUSE = 1 / 500
 
 
@@ -74,13 +76,17 @@ def _floor(stored: list[bytes]) -> grpc.GenericRpcHandler:
         for data in stored:
             yield data
 
-    async def blobs(request: bytes, context: Any) -> AsyncIterator[bytes]:
-        for start in range(0, len(stored), CATCH_UP):
-            yield b"".join(stored[start : start + CATCH_UP])
+    def blobs(size: int) -> grpc.RpcMethodHandler:
+        async def stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
+            for start in range(0, len(stored), size):
+                yield b"".join(stored[start : start + size])
+
+        return grpc.unary_stream_rpc_method_handler(stream)
 
     handlers = {
         "Single": grpc.unary_stream_rpc_method_handler(single),
-        "Blobs": grpc.unary_stream_rpc_method_handler(blobs),
+        "Blobs": blobs(BLOB),
+        "Pages": blobs(CATCH_UP),
     }
     return grpc.method_handlers_generic_handler("Floor", handlers)
 
