@@ -19,6 +19,10 @@ from axtui.runtime.actors.sandbox import NoSandbox, Sandbox, View
 # How long a sandbox may take to come about, and what was killed to go.
 START_SECONDS = 30.0
 END_SECONDS = 30.0
+# What nobody will see is read with a pause after each piece, so that a flood takes little of the
+# time of all others: at most 64 MiB a second of a pipe that holds as much as is read at a time.
+PAUSE_SECONDS = 0.004
+PIPE_BYTES = 256 * 1024
 # Who escaped without a sandbox may hold the pipe open; whoever says nothing so long is left.
 SILENT_SECONDS = 0.2
 
@@ -26,8 +30,10 @@ SILENT_SECONDS = 0.2
 class Output(asyncio.Protocol):
     """What a command says: of at most `limit` bytes all of them, else the first and the last.
 
-    `show` gets the first `limit` bytes as text, as they come.
+    `show` gets the first `limit` bytes as text, as they come. What is beyond is read slowly.
     """
+
+    _transport: asyncio.ReadTransport
 
     def __init__(self, limit: int, show: Callable[[str], None]) -> None:
         self.closed = asyncio.Event()
@@ -43,8 +49,16 @@ class Output(asyncio.Protocol):
         """How many bytes were left out."""
         return max(0, self.bytes - self._limit)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Something may come."""
+        assert isinstance(transport, asyncio.ReadTransport)
+        self._transport = transport
+
     def data_received(self, data: bytes) -> None:
         """Keep what belongs to either end, and show what is within the limit."""
+        if self.dropped:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._go_on)
         if shown := data[: max(0, self._limit - self.bytes)]:
             self._show(self._decoder.decode(shown))
         self.bytes += len(data)
@@ -54,6 +68,10 @@ class Output(asyncio.Protocol):
         ended = self._limit - self._limit // 2
         if len(self._tail) > 2 * ended:
             del self._tail[:-ended]
+
+    def _go_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come."""
@@ -105,7 +123,7 @@ class Running:
     ) -> Running:
         """Start what `guarded` made. Raises ToolError if that can't be done."""
         stdin, guard = os.pipe()
-        said, stdout = os.pipe()
+        said, stdout = _wide_pipe()
         heard, status = _patient_pipe() if sandbox else os.pipe()
         filter = sandbox.open_filter() if sandbox else -1
         inherited = [end for end in (status, filter) if sandbox and end >= 0]
@@ -263,6 +281,16 @@ def _kill_when_closed(read_end: int, group: int) -> None:
             fcntl.fcntl(read_end, fcntl.F_SETOWN, -group)
         flags = fcntl.fcntl(read_end, fcntl.F_GETFL)
         fcntl.fcntl(read_end, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+
+def _wide_pipe() -> tuple[int, int]:
+    """A pipe that holds more than others, where that can be had."""
+    read_end, write_end = os.pipe()
+    if sys.platform == "linux":
+        # More than everybody may have if there are many of them.
+        with contextlib.suppress(PermissionError):
+            fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return read_end, write_end
 
 
 def _patient_pipe() -> tuple[int, int]:
