@@ -444,7 +444,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
             if pane is not None:
                 pane.focus()
 
-        self.push_screen(JumpScreen(self.screen.focus_chain), chosen)
+        self.push_screen(JumpScreen(self.screen), chosen)
 
     def action_zoom(self) -> None:
         if self.screen.maximized is not None:

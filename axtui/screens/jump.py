@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from textual import events
 from textual.app import ComposeResult
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -23,9 +23,10 @@ class JumpScreen(Fleeting, ModalScreen[Widget]):
 
     BINDINGS = bindings("jump")
 
-    def __init__(self, panes: Sequence[Widget]) -> None:
+    def __init__(self, below: Screen[Any]) -> None:
         super().__init__()
-        self.panes = dict(zip(_LETTERS, panes, strict=False))
+        self._below = below
+        self.panes = dict(zip(_LETTERS, below.focus_chain, strict=False))
 
     def compose(self) -> ComposeResult:
         """The letters."""
@@ -36,8 +37,7 @@ class JumpScreen(Fleeting, ModalScreen[Widget]):
     def on_mount(self) -> None:
         """The letters stay where the panes are."""
         self._place()
-        for below in {pane.screen for pane in self.panes.values()}:
-            below.screen_layout_refresh_signal.subscribe(self, lambda _: self._place())
+        self._below.screen_layout_refresh_signal.subscribe(self, lambda _: self._place())
 
     def _place(self) -> None:
         for label, pane in zip(self.query(".letter"), self.panes.values(), strict=True):
