@@ -17,6 +17,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from axtui.ax import ax_pb2
 from axtui.remote import messages as msg
 from axtui.remote.roles import LEAST, suffices
 
@@ -26,7 +27,12 @@ from .harness import CONTROLLER
 MAX_MESSAGE = 1 << 16
 # A call that has got so far is waiting for news.
 CALL_SECONDS = 20.0
-_METHODS = {f"/{CONTROLLER.full_name}/{method.name}": method for method in CONTROLLER.methods}
+_AX = ("ControllerService", "ExecutionService", "InteractionsService", "ConversationService")
+_METHODS = {
+    f"/{service.full_name}/{method.name}": method
+    for service in (CONTROLLER, *(ax_pb2.DESCRIPTOR.services_by_name[name] for name in _AX))
+    for method in service.methods
+}
 _IDS = (
     *("a", "b", "c", "d", "", ".", "..", "../..", "../../etc/passwd", "/", "/tmp/x", "a/b", "a\0b"),
     *(
@@ -53,9 +59,13 @@ _TEXTS = (
 _NUMBERS = (0, 1, 2, 3, -1, 100, 501, 2**31, 2**53, 2**62, 2**63 - 1, -(2**63))
 # What makes sense, by the names of fields, so that things happen that others may come to.
 _SENSIBLE: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("conversation_id", "source_id"), ("a", "b", "c", "d", "e", "f")),
+    **dict.fromkeys(
+        ("conversation_id", "source_id", "src_conversation_id", "dest_conversation_id"),
+        ("a", "b", "c", "d", "e", "f"),
+    ),
     **dict.fromkeys(("request_id", "question_id"), ("", "1", "2", "3", "4")),
-    "agent": ("", "echo", "asker", "asker"),
+    **dict.fromkeys(("agent", "agent_id", "harness_id"), ("", "echo", "asker", "asker")),
+    **dict.fromkeys(("agent_config", "harness_config"), (b"", b"null", b"{}")),
     "actor": ("", "", "echo", "asker"),
     "approve": ("", "policy", "ask", "all", "deny"),
     "on_interrupted": ("", "ask", "retry", "skip", "fail"),
@@ -66,7 +76,8 @@ _SENSIBLE: dict[str, tuple[Any, ...]] = {
     "name": ("x", "y", "z"),
     "kinds": ("message", "run.started"),
     "states": ("running", "completed", "canceled"),
-    "seq": (1, 2, 3, 4),
+    **dict.fromkeys(("seq", "src_seq"), (1, 2, 3, 4)),
+    **dict.fromkeys(("last_seq", "last_step"), (0, 0, 1, 2)),
     "expires_us": (0, 2**53),
     "always": (False,),
 }
@@ -74,9 +85,14 @@ _FINE = {
     *("OK", "INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED"),
     *("FAILED_PRECONDITION", "OUT_OF_RANGE"),
 }
-_STREAMS = {"Watch", "Export", "Verify", "GetBlob"}
+# What there may be no end of.
+_ENDLESS = {"Watch", "Exec", "CreateInteraction"}
 # What else a method may end with.
 _ALSO = {
+    # How runs end that were canceled, that failed, or that are paused.
+    **dict.fromkeys(
+        ("Exec", "CreateInteraction"), {"RESOURCE_EXHAUSTED", "CANCELLED", "UNKNOWN", "UNAVAILABLE"}
+    ),
     # Runs in flight.
     "Start": {"RESOURCE_EXHAUSTED"},
     "Resume": {"RESOURCE_EXHAUSTED"},
@@ -191,7 +207,7 @@ class Fuzzer:
                 return self._random.randbytes(self._random.choice((0, 1, 32, 32, 33)))
             case FieldDescriptor.TYPE_BOOL:
                 return self._random.random() < 0.5
-            case FieldDescriptor.TYPE_INT32:
+            case FieldDescriptor.TYPE_INT32 | FieldDescriptor.TYPE_ENUM:
                 return self._random.choice([n for n in _NUMBERS if -(2**31) <= n < 2**31])
         return self._random.choice(_NUMBERS)
 
@@ -227,15 +243,15 @@ async def call(channel: grpc.aio.Channel, case: Case) -> str:
     method, data = _METHODS[case.method], case.data
     options: Any = {"metadata": tuple(metadata), "timeout": CALL_SECONDS}
     try:
-        if method.name == "Restore":
+        if method.client_streaming:
             return await _import(channel, case, options)
-        if method.name not in _STREAMS:
+        if not method.server_streaming:
             await channel.unary_unary(case.method)(data, **options)
             return "OK"
         made = channel.unary_stream(case.method)(data, **options)
         async for _ in made:
-            # There is no end to it; the first news will do.
-            if method.name == "Watch":
+            # The first news will do.
+            if method.name in _ENDLESS:
                 made.cancel()
                 break
     except grpc.aio.AioRpcError as error:
