@@ -10,7 +10,7 @@ from bench.setup import Setup, ratio
 from bench.table import Table, Target
 
 # Of fewer, the slowest one in a hundred says little.
-STEPS = 500
+STEPS, TURNS = 500, 3
 MEMORY_TARGET = Target(50, "MiB")
 LATENCY_TARGET = Target(2)
 
@@ -22,7 +22,7 @@ def measure(setup: Setup) -> Table:
 
         def one(case: str = case) -> dict[str, float]:
             folder = setup.folder("log")
-            found: dict[str, float] = call(command("isolation", folder, case, STEPS))
+            found: dict[str, float] = call(command("isolation", folder, case, STEPS, TURNS))
             return found
 
         [found] = setup.interleave(one)

@@ -31,14 +31,14 @@ _LONG = [pytest.mark.long, pytest.mark.timeout(600)]
 def test_a_server_that_misbehaves_fails_one_call(
     tmp_path: Path, case: str, ends: dict[str, Any]
 ) -> None:
-    found = call(command("isolation", tmp_path, case, STEPS))
+    found = call(command("isolation", tmp_path, case, STEPS, 1))
     assert found["ended"] == ends
     assert found["growth_mib"] < MAX_GROWTH_MIB
 
 
 @pytest.mark.parametrize("mib", [64, pytest.param(1024, marks=_LONG)])
 def test_of_a_command_that_prints_much_little_is_kept(tmp_path: Path, mib: int) -> None:
-    found = call(command("isolation", tmp_path, f"a command prints {mib} MiB", STEPS))
+    found = call(command("isolation", tmp_path, f"a command prints {mib} MiB", STEPS, 1))
     limit = Limits().output
     assert limit <= found["ended"]["kept"] <= limit + 1000
     assert found["growth_mib"] < MAX_GROWTH_MIB

@@ -1,7 +1,8 @@
 """Takes trivial steps while another run of the same controller calls a tool that misbehaves.
 
-Arguments: folder, case, the fewest steps on either side. Prints how that call ended, by how much
-the controller's memory grew meanwhile, and how long steps took then and before.
+Arguments: folder, case, the fewest steps on either side in a turn, turns. Prints how that call
+ended, by how much the controller's memory grew meanwhile, and how long steps took then and in the
+turns between, since the mood of a machine changes.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ async def victim(ctx: Context) -> list[float]:
         began = time.perf_counter()
         await ctx.step(answer, len(seconds))
         seconds.append(time.perf_counter() - began)
-    return sorted(seconds)
+    return seconds
 
 
 @agent
@@ -58,7 +59,7 @@ async def calls(ctx: Context) -> Any:
 _going_on = False
 
 
-async def main(folder: Path, case: str, least: int) -> None:
+async def main(folder: Path, case: str, least: int, turns: int) -> None:
     """Measure one case."""
     global _going_on
     hostile = ToolServer((sys.executable, "-m", "bench.children.hostile"), timeout=TIMEOUT)
@@ -70,18 +71,26 @@ async def main(folder: Path, case: str, least: int) -> None:
     await _output(
         controller, "warm", "calls", {"tool": "hostile.nothing", "arguments": {"text": ""}}
     )
-    quiet = await _output(controller, "quiet", "victim", {"least": least})
-    before = _rss_mib()
+    quiet: list[float] = []
+    beside: list[float] = []
+    before, ended = 0.0, None
     tool, arguments = CASES[case]
-    _going_on = True
-    beside = asyncio.create_task(_output(controller, "beside", "victim", {"least": least}))
-    ended = await _output(controller, "call", "calls", {"tool": tool, "arguments": arguments})
-    _going_on = False
+    call = {"tool": tool, "arguments": arguments}
+    for turn in range(turns):
+        quiet += await _output(controller, f"quiet{turn}", "victim", {"least": least})
+        before = before or _rss_mib()
+        _going_on = True
+        steps = asyncio.create_task(
+            _output(controller, f"beside{turn}", "victim", {"least": least})
+        )
+        ended = await _output(controller, f"call{turn}", "calls", call)
+        _going_on = False
+        beside += await steps
     found = {
         "ended": ended,
         "growth_mib": peak_rss_mib() - before,
         "quiet_p99": _p99(quiet),
-        "beside_p99": _p99(await beside),
+        "beside_p99": _p99(beside),
     }
     await controller.close()
     print(json.dumps(found))
@@ -101,7 +110,7 @@ async def _output(controller: Controller, name: str, agent: str, config: Any) ->
 
 
 def _p99(seconds: list[float]) -> float:
-    return seconds[len(seconds) * 99 // 100]
+    return sorted(seconds)[len(seconds) * 99 // 100]
 
 
 def _rss_mib() -> float:
@@ -114,4 +123,4 @@ def _rss_mib() -> float:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
