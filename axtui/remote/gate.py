@@ -82,7 +82,11 @@ class Gate(grpc.aio.ServerInterceptor):
                                 raise Unauthenticated("you are let in no more", "")
                             yield reply
             except Exception as error:
-                await _refuse(context, error)
+                try:
+                    await _refuse(context, error)
+                except grpc.aio.InternalError:
+                    # Whoever asked has gone just now, and can't be told any more.
+                    raise asyncio.CancelledError from None
 
         return grpc.stream_stream_rpc_method_handler(
             gated,
@@ -142,7 +146,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
 
 async def _refuse(context: Context, error: Exception) -> NoReturn:
-    if isinstance(error, grpc.aio.AbortError):
+    if isinstance(error, grpc.aio.AbortError | grpc.aio.InternalError):
         raise error
     if not isinstance(error, Refused | LogError | ActorError | OSError):
         # A mistake of ours: whoever runs the server has to see it, the client not.

@@ -87,12 +87,12 @@ _FINE = {
 }
 # What there may be no end of.
 _ENDLESS = {"Watch", "Exec", "CreateInteraction"}
+# How runs end that were canceled, that failed, or that are paused; or there are too many of them.
+_ENDS = {"CANCELLED", "UNKNOWN", "UNAVAILABLE", "RESOURCE_EXHAUSTED"}
 # What else a method may end with.
 _ALSO = {
-    # How runs end that were canceled, that failed, or that are paused.
-    **dict.fromkeys(
-        ("Exec", "CreateInteraction"), {"RESOURCE_EXHAUSTED", "CANCELLED", "UNKNOWN", "UNAVAILABLE"}
-    ),
+    "Exec": _ENDS,
+    "CreateInteraction": _ENDS,
     # Runs in flight.
     "Start": {"RESOURCE_EXHAUSTED"},
     "Resume": {"RESOURCE_EXHAUSTED"},

@@ -13,14 +13,17 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
 import axtui
+from axtui.ax import ax_pb2 as ax
 from axtui.cli import main
 from axtui.model.tokens import new_secret, secret_hash
 from axtui.remote.client import RemoteClient
 from axtui.remote.credentials import Credentials
 from axtui.remote.dialing import Elsewhere
+from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import LogError
 
@@ -153,6 +156,24 @@ async def attempt(tried: Tried, seed: int, cases: int) -> None:
 
 async def test_some(tried: Tried) -> None:
     await attempt(tried, 1, 2000)
+
+
+async def test_callers_who_leave_as_they_are_told_the_end(tried: Tried) -> None:
+    await tried.client.start("c", "hello", "asker", RunOptions())
+    await tried.client.cancel("c", "")
+    metadata = (("authorization", f"Bearer {tried.secrets['admin']}"),)
+    asked = ax.ExecRequest(conversation_id="c", last_seq=1).SerializeToString()
+
+    async def leave(channel: grpc.aio.Channel) -> None:
+        call = channel.unary_stream("/ax.ControllerService/Exec")(asked, metadata=metadata)
+        await call.read()
+        call.cancel()
+
+    async with grpc.aio.insecure_channel(tried.address) as channel:
+        for _ in range(60):
+            await asyncio.gather(*(leave(channel) for _ in range(16)))
+    await tried.client.close()
+    await asyncio.to_thread(tried.end)
 
 
 @pytest.mark.long
