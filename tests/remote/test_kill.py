@@ -64,7 +64,7 @@ async def killed(server: Server, folder: Path, kills: int, steps: int, seed: int
         if chance.random() < 0.7:
             server.kill()
             server.start()
-    follower.follow(SECONDS * 4)
+    follower.follow(SECONDS * 20)
     assert follower.status == 0
     state = await client.state("c")
     assert follower.seqs == list(range(1, state.seq + 1))
