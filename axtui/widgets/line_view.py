@@ -42,7 +42,8 @@ class LineView(ScrollView, can_focus=True):
         (width, height), style = self.size, self.style_of()
         if not (width and height):
             return super().render_lines(crop)
-        first, last = max(crop.y, around.top), min(crop.bottom, around.top + height)
+        first = min(max(crop.y, around.top), crop.bottom)
+        last = max(first, min(crop.bottom, around.top + height))
         lines = [
             self.render_line(y - around.top).adjust_cell_length(width, style)
             for y in range(first, last)
@@ -59,4 +60,5 @@ class LineView(ScrollView, can_focus=True):
         return [*self._edge(crop, crop.y, first), *lines, *self._edge(crop, last, crop.bottom)]
 
     def _edge(self, crop: Region, first: int, last: int) -> list[Strip]:
-        return super().render_lines(Region(crop.x, first, crop.width, last - first))
+        region = Region(crop.x, first, crop.width, last - first)
+        return super().render_lines(region) if region else []

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.app import ComposeResult
+from textual.geometry import Region
 from textual.screen import Screen
+from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollBarRender
 
 from axtui.model.events import Draft
@@ -32,6 +35,28 @@ class Numbers(RowList):
 class ListScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Numbers()
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("border", ["none", "round"])
+async def test_any_part_is_drawn_as_textual_would(
+    tmp_path: Path, border: Any, padding: int
+) -> None:
+    async with opened(tmp_path, size=(30, 10)) as (app, pilot):
+        await app.push_screen(ListScreen())
+        rows = app.screen.query_one(Numbers)
+        rows.styles.border = (border, "red")
+        rows.styles.padding = padding
+        rows.set_count(3)
+        await pilot.pause()
+        width, height = rows.outer_size
+        whole = ScrollView.render_lines(rows, Region(0, 0, width, height))
+        for y in range(height):
+            for end in range(y + 1, height + 1):
+                for x in (0, 1, 5):
+                    drawn = rows.render_lines(Region(x, y, width - x, end - y))
+                    wanted = [line.crop(x, width).text for line in whole[y:end]]
+                    assert [line.text for line in drawn] == wanted
 
 
 async def test_the_screen_is_laid_out_only_where_a_scrollbar_comes_or_goes(tmp_path: Path) -> None:
