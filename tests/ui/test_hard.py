@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual import events
 from textual.geometry import Size
+from textual.pilot import Pilot
 
+from axtui.app import AxtuiApp
 from axtui.model.events import Draft, user_message
 from axtui.v1 import event_pb2 as pb
 from axtui.widgets.inspector import Inspector
@@ -23,6 +26,12 @@ from .opened import opened, press
 
 _BIG = 50 << 20
 _STEP = "漢字 and words\n"
+
+
+async def check(app: AxtuiApp, pilot: Pilot[Any]) -> None:
+    """See `check_frame`; a screen that has just come has to be laid out first."""
+    await until(pilot, lambda: app.screen._compositor.size == app.size)
+    check_frame(app)
 
 
 async def test_a_message_of_many_megabytes(tmp_path: Path) -> None:
@@ -45,7 +54,7 @@ async def test_a_message_of_many_megabytes(tmp_path: Path) -> None:
         await press(pilot, "g", "j", "j")
         for key in ("f3", "f5", "f4"):
             await press(pilot, key)
-            check_frame(app)
+            await check(app, pilot)
         await until(pilot, lambda: len(screen.query(Bubble)) == 2)
         assert screen.query(Bubble).last().said.more > 1 << 20
         # Only the beginning was fetched.
@@ -55,7 +64,7 @@ async def test_a_message_of_many_megabytes(tmp_path: Path) -> None:
         inspector = screen.query_one(Inspector)
         await until(pilot, lambda: inspector.virtual_size.height > 1000)
         await press(pilot, "V", "V", "V", "G", "escape")
-        check_frame(app)
+        await check(app, pilot)
 
 
 @pytest.mark.parametrize("height", [5, 24])
@@ -69,10 +78,10 @@ async def test_every_screen_fits_into_twenty_columns(
         for keys in (("a",), ("3",), ("slash",), run, *((key,) for key in dialogs)):
             for key in keys:
                 await press(pilot, key)
-                check_frame(app)
+                await check(app, pilot)
             await press(pilot, "escape", "escape", "1")
             await until(pilot, lambda: getattr(app.screen, "address", "") == "runs")
-            check_frame(app)
+            await check(app, pilot)
 
 
 async def test_a_storm_of_sizes(tmp_path: Path) -> None:
@@ -88,4 +97,4 @@ async def test_a_storm_of_sizes(tmp_path: Path) -> None:
                 app._driver._size = size
                 app._driver.process_message(events.Resize(size, size))
             await until(pilot, lambda size=size: app.screen._compositor.size == size)
-            check_frame(app)
+            await check(app, pilot)
