@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 from statistics import median
 
+from axtui.runtime.eventlog.blocks import fresh, settled
+from axtui.runtime.eventlog.segments import NO_END
 from bench import floor, peer_results
 from bench.setup import Setup, ratio
 from bench.table import Table, Target
@@ -59,10 +61,10 @@ def measure(setup: Setup) -> Table:
 def _outcomes(folder: Path) -> list[floor.FloorRow]:
     """The rows that hold the steps' outcomes, as our log has them."""
     connection = sqlite3.connect(folder / "log.db")
-    rows = connection.execute(
-        "SELECT number, seq, kind, envelope, payload FROM events WHERE kind = 'step.completed'"
-        " ORDER BY number DESC, seq LIMIT ?",
-        (STEPS,),
-    ).fetchall()
+    number = connection.execute("SELECT max(number) FROM conversations").fetchone()[0]
+    span = connection, number, 0, NO_END
+    stored = [record for block in settled(*span) for record in block.records()]
+    stored += fresh(*span, limit=NO_END)
     connection.close()
-    return [floor.FloorRow(*row) for row in rows]
+    outcomes = [record for record in stored if record.kind == "step.completed"]
+    return [floor.row(number, record) for record in outcomes[:STEPS]]

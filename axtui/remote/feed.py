@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import NamedTuple
 
-from axtui.model.events import Record
-from axtui.remote.messages import page, portions
+from axtui.model.records import pack, portions
+from axtui.remote.messages import PAGE_BYTES, delta
 from axtui.runtime.controller import Controller
 from axtui.v1 import service_pb2 as sv
 
-# Events of one read while catching up.
-CATCH_UP = 2000
+# Bytes of a message while catching up.
+CATCH_UP = 256 * 1024
 # What is kept for those who are a little behind.
 MAX_FRAMES = 256
 MAX_BYTES = 8 << 20
@@ -105,19 +105,16 @@ class Feed:
     async def _catch_up(self, after: int) -> AsyncIterator[tuple[bytes, int]]:
         """Messages up to where the feed was, each with its last seq; while one is sent, the next
         page is read."""
+        read = self._controller.log.packed
         end = self._seq
-        reading = asyncio.create_task(self._read(after, end))
+        reading = asyncio.ensure_future(read(self._id, after=after, last=end, size=CATCH_UP))
         try:
-            while records := await reading:
-                reading = asyncio.create_task(self._read(records[-1].seq, end))
-                for portion in portions(records):
-                    yield page(portion).SerializeToString(), portion[-1].seq
+            while blocks := await reading:
+                last = blocks[-1].last
+                reading = asyncio.ensure_future(read(self._id, after=last, last=end, size=CATCH_UP))
+                yield sv.Page(records=[block.data for block in blocks]).SerializeToString(), last
         finally:
             reading.cancel()
-
-    async def _read(self, after: int, end: int) -> list[Record]:
-        limit = min(CATCH_UP, end - after)
-        return await self._controller.log.read(self._id, after=after, limit=limit) if limit else []
 
     async def _ended(self) -> None:
         """Raise what the log, or the driver of the run, has failed with."""
@@ -131,19 +128,18 @@ class Feed:
             with self._controller.watching(self._id) as watcher:
                 async for records in self._controller.log.tail(self._id, self._seq, watcher.wake):
                     deltas = watcher.take_deltas()
-                    for portion in portions(records):
-                        self._publish(portion, page(portion))
+                    for portion in portions(records, PAGE_BYTES):
+                        self._publish(portion[-1].seq, sv.Page(records=[pack(portion)]))
                     if deltas:
-                        self._publish([], page([], deltas))
+                        self._publish(self._seq, sv.Page(deltas=map(delta, deltas)))
                     if records or deltas:
                         await asyncio.sleep(self._pause())
         finally:
             self._ready.set()
             self._tell()
 
-    def _publish(self, records: list[Record], made: sv.Page) -> None:
-        last = records[-1].seq if records else self._seq
-        data = made.SerializeToString()
+    def _publish(self, last: int, page: sv.Page) -> None:
+        data = page.SerializeToString()
         self._frames.append(Frame(self._seq, last, data))
         self._bytes += len(data)
         self._count += 1

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from hashlib import sha256
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from axtui.agent import ActorError
 from axtui.model.codec import dump_json, load_json
 from axtui.model.events import Record
+from axtui.model.records import unpack
 from axtui.model.search import Hit
 from axtui.model.summary import Listed, Summary
 from axtui.model.tokens import Token
@@ -30,9 +32,10 @@ from axtui.runtime.journal import Delta
 from axtui.runtime.policy import Verdict
 from axtui.v1 import service_pb2 as sv
 
-API = "1"
+API = "2"
 # They go into the metadata of an answer, which hold a few thousand bytes.
 MAX_WORDS = 1500
+# Of the events of a message, or one event has more.
 PAGE_BYTES = 1 << 20
 # The longest input, all of whose characters may take four bytes, and some more.
 MAX_MESSAGE = 72 << 20
@@ -85,44 +88,18 @@ def error_of(told: sv.Problem) -> Exception:
     return error
 
 
-def page(records: Iterable[Record], deltas: Iterable[Delta] = ()) -> sv.Page:
-    """Stored events, as they are."""
-    made = sv.Page(deltas=map(_delta, deltas))
-    rows = list(records)
-    if rows:
-        seqs, kinds, envelopes, payloads = zip(*rows, strict=True)
-        if None in payloads:
-            made.erased.extend(row.seq for row in rows if row.payload is None)
-            payloads = tuple(payload or b"" for payload in payloads)
-        made.seqs.extend(seqs)
-        made.kinds.extend(kinds)
-        made.envelopes.extend(envelopes)
-        made.payloads.extend(payloads)
-    return made
+def records_of(page: sv.Page) -> list[Record]:
+    """The events of a page. Raises LogDamaged if these are none."""
+    try:
+        return [record for data in page.records for record in unpack(data)]
+    except DecodeError as error:
+        raise LogDamaged(
+            f"what the server has sent are no events: {error}", "`axtui verify` says what is wrong"
+        ) from None
 
 
-def records_of(made: sv.Page) -> list[Record]:
-    """The events of a page."""
-    found = list(map(Record, made.seqs, made.kinds, made.envelopes, made.payloads))
-    if made.erased:
-        erased = set(made.erased)
-        found = [row._replace(payload=None) if row.seq in erased else row for row in found]
-    return found
-
-
-def portions(records: list[Record]) -> Iterator[list[Record]]:
-    """Records in portions that fit into a message."""
-    start = size = 0
-    for at, record in enumerate(records):
-        size += len(record.envelope) + len(record.payload or b"")
-        if size > PAGE_BYTES and at > start:
-            yield records[start:at]
-            start, size = at, len(record.envelope) + len(record.payload or b"")
-    if start < len(records):
-        yield records[start:]
-
-
-def _delta(delta: Delta) -> sv.Delta:
+def delta(delta: Delta) -> sv.Delta:
+    """Provisional text."""
     said: dict[str, Any] = delta._asdict()
     del said["conversation_id"]
     return sv.Delta(**said)

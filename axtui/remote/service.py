@@ -11,6 +11,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import wraps
 from importlib.metadata import version
+from itertools import islice
 from typing import Any, TypeAlias
 
 import grpc
@@ -18,6 +19,7 @@ import grpc.aio
 
 from axtui.host import Host
 from axtui.local import LocalClient
+from axtui.model.records import pack, portions
 from axtui.remote import messages as msg
 from axtui.remote.feed import Feed
 from axtui.remote.gate import caller
@@ -183,7 +185,7 @@ class Controller:
             step=request.step,
             newest_first=request.newest_first,
         )
-        return msg.page(next(msg.portions(records), []))
+        return sv.Page(records=map(pack, islice(portions(records, msg.PAGE_BYTES), 1)))
 
     async def search(self, request: sv.SearchRequest, context: Context) -> sv.SearchReply:
         found = await self._client.search_on(request.text, request.conversation_id, request.limit)

@@ -674,49 +674,31 @@ Global___ReadRequest: _TypeAlias = ReadRequest  # noqa: Y015
 
 @_typing.final
 class Page(_message.Message):
-    """Events as they are stored: the four columns have a row each. Envelope and payload, one behind the
-    other, are the bytes of an `Event`.
-    """
+    """Events, and what comes between them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SEQS_FIELD_NUMBER: _builtins.int
-    KINDS_FIELD_NUMBER: _builtins.int
-    ENVELOPES_FIELD_NUMBER: _builtins.int
-    PAYLOADS_FIELD_NUMBER: _builtins.int
-    ERASED_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
     DELTAS_FIELD_NUMBER: _builtins.int
     WARNING_FIELD_NUMBER: _builtins.int
     warning: _builtins.str
     """Something that whoever runs the commands should hear."""
     @_builtins.property
-    def seqs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
-    @_builtins.property
-    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
-    @_builtins.property
-    def envelopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
-    @_builtins.property
-    def payloads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
-    @_builtins.property
-    def erased(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Seqs of those whose payload was erased."""
+    def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """In order, each the bytes of a `Records`."""
 
     @_builtins.property
     def deltas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delta]: ...
     def __init__(
         self,
         *,
-        seqs: _abc.Iterable[_builtins.int] | None = ...,
-        kinds: _abc.Iterable[_builtins.str] | None = ...,
-        envelopes: _abc.Iterable[_builtins.bytes] | None = ...,
-        payloads: _abc.Iterable[_builtins.bytes] | None = ...,
-        erased: _abc.Iterable[_builtins.int] | None = ...,
+        records: _abc.Iterable[_builtins.bytes] | None = ...,
         deltas: _abc.Iterable[Global___Delta] | None = ...,
         warning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "envelopes", b"envelopes", "erased", b"erased", "kinds", b"kinds", "payloads", b"payloads", "seqs", b"seqs", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "records", b"records", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,15 +25,14 @@ from axtui.local import LocalClient
 from axtui.model.events import Draft, Record
 from axtui.remote.client import RemoteClient
 from axtui.remote.dialing import OPTIONS, Elsewhere
-from axtui.remote.feed import CATCH_UP
 from axtui.remote.server import Server
 from axtui.runtime.config import Config
 from axtui.v1 import event_pb2 as pb
 
 SIZE = 500
 BATCH = 1000
-# Events of a blob, for those that are no larger than live batches are.
-BLOB = 100
+# Events of a blob: as live batches have them, and as messages that are as large as ours or larger.
+BLOB, PAGE = 100, 2000
 PAUSE = 1 / 500
 
 
@@ -59,7 +58,7 @@ async def serve(folder: Path, events: int) -> None:
         await conversation.append(*(Draft(note) for _ in range(min(BATCH, events - start))))
     server = Server(client)
     stored: list[bytes] = []
-    while page := await host.log.read("long", after=len(stored), limit=CATCH_UP):
+    while page := await host.log.read("long", after=len(stored), limit=PAGE):
         stored += [record.data for record in page]
     [address] = await server.start(["127.0.0.1:0"])
     bare = grpc.aio.server(options=[("grpc.max_send_message_length", 64 << 20)])
@@ -86,7 +85,7 @@ def _floor(stored: list[bytes]) -> grpc.GenericRpcHandler:
     handlers = {
         "Single": grpc.unary_stream_rpc_method_handler(single),
         "Blobs": blobs(BLOB),
-        "Pages": blobs(CATCH_UP),
+        "Pages": blobs(PAGE),
     }
     return grpc.method_handlers_generic_handler("Floor", handlers)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 
 from axtui.cli import COMMANDS
 from axtui.cli.common import make_parser
+from tests.meddling import make_old
 
 from .harness import Cli, environment, here
 
@@ -294,13 +293,8 @@ def test_environment_and_flags(cli: Cli) -> None:
 @here
 @pytest.mark.parametrize("command", [("list",), ("exec", "--agent", "echo", "--input", "again")])
 def test_a_log_of_an_earlier_axtui_is_brought_up_to_date(cli: Cli, command: list[str]) -> None:
-    assert cli("exec", "--agent", "echo", "--input", "before").status == 0
-    with closing(sqlite3.connect(cli.data_dir / "log.db")) as log:
-        for name in ("tokens", "cost_nusd", "unpriced_calls"):
-            log.execute(f"ALTER TABLE conversations DROP COLUMN {name}")
-        log.execute("DROP INDEX heads_updated")
-        log.execute("PRAGMA user_version = 1")
+    make_old(cli.data_dir / "log.db")
     done = cli(*command)
     assert (done.status, done.err) == (0, "")
-    assert "before" in cli("list").out
+    assert "hello" in cli("list").out
     assert cli("verify").status == 0

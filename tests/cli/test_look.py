@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from axtui.cli.table import fitting
 from axtui.model.words import ago, count, size_text, took
+from tests.meddling import spread
 
 from .harness import SECONDS, Cli, here
 
@@ -216,7 +215,7 @@ def test_a_sound_log(cli: Cli) -> None:
 
 def test_a_damaged_log(cli: Cli) -> None:
     known = cli("exec", "--agent", "echo", "--input", "x").id
-    with closing(sqlite3.connect(cli.data_dir / "log.db")) as log, log:
+    with spread(cli.data_dir / "log.db") as log:
         for table in ("settled", "fresh"):
             log.execute(f"UPDATE {table} SET payload = x'ffff' WHERE seq = 3")
     done = cli("verify", "--output", "json")

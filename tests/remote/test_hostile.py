@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ import grpc.aio
 import pytest
 from google.protobuf.message_factory import GetMessageClass
 
+from axtui.model.events import Draft
 from axtui.model.ids import new_id
+from axtui.remote.messages import records_of
 from axtui.remote.service import MAX_LISTED
 from axtui.remote.workspaces import folder_of
 from axtui.runtime.config import Config, Environment
+from axtui.runtime.eventlog.base import LogDamaged
+from axtui.runtime.eventlog.schema import connect
+from axtui.v1 import event_pb2 as pb
 from axtui.v1 import service_pb2 as sv
 
 from .harness import CONTROLLER, Serve
@@ -86,9 +92,29 @@ async def test_numbers_from_the_ends_of_their_range(served: Serve, number: int) 
     stub = server.stub()
     await stub("start", sv.StartRequest(conversation_id="c", agent="echo", request_id=new_id()))
     read = await stub("read", sv.ReadRequest(conversation_id="c", after=0, limit=number))
-    assert read.seqs
+    assert records_of(read)
     assert not (await stub("prunable", sv.PrunableRequest(before_us=-1))).conversations
     await stub("read", sv.ReadRequest(conversation_id="c", after=number))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub("get_state", sv.GetStateRequest(conversation_id="c", seq=number))
     assert caught.value.code() == grpc.StatusCode.OUT_OF_RANGE
+
+
+async def test_a_log_that_is_damaged_is_told_to_those_who_watch(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("axtui.runtime.eventlog.writer.FRESH_EVENTS", 1)
+    server = await served()
+    log = (await server.local.hold()).log
+    conversation = await log.conversation("c", create=True)
+    await conversation.append(*(Draft(pb.Note(text=str(number))) for number in range(300)))
+    with closing(connect(server.config.data_dir / "log.db", write=True)) as connection:
+        connection.execute("UPDATE blocks SET records = x'ff' WHERE first = 129")
+    with pytest.raises(LogDamaged, match=r"log.db is damaged"):
+        async for _ in server.client().watch("c", 0):
+            pass
+
+
+def test_what_a_server_sends_instead_of_events_is_told() -> None:
+    with pytest.raises(LogDamaged, match="are no events"):
+        records_of(sv.Page(records=[b"\xff"]))

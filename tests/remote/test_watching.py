@@ -156,7 +156,7 @@ async def test_a_server_that_shuts_down_says_where_to_go_on(server: Server) -> N
         pages = stub.watch(sv.WatchRequest(conversation_id="c"), metadata=(("axtui-api", msg.API),))
         seen = 0
         while seen < 4:
-            seen += len((await pages.read()).seqs)
+            seen += len(msg.records_of(await pages.read()))
         assert server.stop() == 0
         with pytest.raises(grpc.aio.AioRpcError) as error:
             await to_the_end(pages)

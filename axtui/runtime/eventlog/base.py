@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from axtui.model.events import Head, Record
+from axtui.model.records import Block
 from axtui.model.search import Found, Term
 from axtui.model.summary import Listed
 from axtui.v1 import state_pb2 as st
@@ -157,6 +158,13 @@ class EventLog(Protocol):
         newest_first: bool = False,
     ) -> list[Record]:
         """A page of events with after < seq < before, of some kinds or of one step if wanted."""
+        ...
+
+    async def packed(
+        self, conversation_id: str, *, after: int, last: int, size: int
+    ) -> list[Block]:
+        """Events with after < seq <= last, for those who send them on as they are stored: in all
+        about `size` bytes, if there are as many."""
         ...
 
     async def state(self, conversation_id: str, seq: int | None = None) -> st.State:

@@ -12,11 +12,9 @@ from axtui.model.events import (
     STEP_KINDS,
     Draft,
     Head,
-    Payload,
     Record,
     blobs_of,
     envelope_hash,
-    payload_of,
     seal,
 )
 from axtui.model.fold import apply
@@ -32,15 +30,18 @@ BLOB_LIMIT = 64 * 1024 * 1024
 _PREVIEW_CHARS = 200
 
 
-# An event as the store has it, column by column: number, seq, kind, step, request_id, envelope,
-# payload. It is made for every event, at a third of the price of a named tuple.
-Row: TypeAlias = tuple[int, int, str, str | None, str | None, bytes, bytes | None]
+# An event as the store has it, column by column: number, seq, kind, envelope, payload. It is made
+# for every event, at a third of the price of a named tuple.
+Row: TypeAlias = tuple[int, int, str, bytes, bytes | None]
 
 
 class Append(Commit):
     """One append on its way to the disk, and what the store is told with it."""
 
-    __slots__ = ("blob_refs", "blobs", "conversation", "head", "keyframes", "rows", "summary")
+    __slots__ = (
+        *("blob_refs", "blobs", "conversation", "head", "keyframes", "requests", "rows"),
+        "summary",
+    )
 
     def __init__(self, conversation: Conversation, blobs: Sequence[tuple[bytes, bytes]]) -> None:
         super().__init__([])
@@ -49,20 +50,19 @@ class Append(Commit):
         self.rows: list[Row] = []
         self.blobs = blobs
         self.blob_refs: list[tuple[int, bytes]] = []
+        self.requests: list[tuple[str, int]] = []
         self.summary: Summary | None = None
         self.keyframes: list[tuple[int, bytes]] = []
 
-    def add(self, record: Record, event: pb.Event, payload: Payload | None) -> None:
+    def add(self, record: Record, event: pb.Event) -> None:
         """Take one more event."""
         conversation = self.conversation
         # What an imported fork has of its source was requested there, not here.
-        own = event.conversation_id == conversation.id
-        seq, kind, envelope, data = record
-        step = getattr(payload, "key", None) or None
-        request_id = event.request_id or None if own else None
+        if event.request_id and event.conversation_id == conversation.id:
+            self.requests.append((event.request_id, event.seq))
         self.records.append(record)
-        self.rows.append((conversation.number, seq, kind, step, request_id, envelope, data))
-        self.head = Head(seq, envelope_hash(envelope), event.time_us)
+        self.rows.append((conversation.number, *record))
+        self.head = Head(record.seq, envelope_hash(record.envelope), event.time_us)
 
 
 class Sink(Protocol):
@@ -115,7 +115,7 @@ class Conversation:
         events = []
         for draft in drafts:
             record, event = seal(draft, self.id, append.head, now_us)
-            append.add(record, event, draft.payload)
+            append.add(record, event)
             events.append(event)
         # An edited event may name blobs of the one that it stands in for.
         if blobs or drafts[-1].edited_from:
@@ -129,7 +129,7 @@ class Conversation:
         events = []
         for record in records:
             event = record.event()
-            append.add(record, event, payload_of(event))
+            append.add(record, event)
             events.append(event)
         append.blob_refs = _blob_refs(events)
         self._submit(append, events)

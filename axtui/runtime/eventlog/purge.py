@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from axtui.runtime.eventlog.blocks import settle, settled, store
 from axtui.runtime.eventlog.segments import segments
-from axtui.runtime.eventlog.writer import settle
 
 
 def purge(connection: sqlite3.Connection, number: int) -> None:
@@ -14,7 +14,7 @@ def purge(connection: sqlite3.Connection, number: int) -> None:
     forks = connection.execute("SELECT number FROM conversations WHERE parent = ?", (number,))
     for (fork,) in forks.fetchall():
         _materialise(connection, fork)
-    for table in ("settled", "heads", "keyframes", "blob_refs", "conversations"):
+    for table in ("blocks", "requests", "heads", "keyframes", "blob_refs", "conversations"):
         connection.execute(f"DELETE FROM {table} WHERE number = ?", (number,))
     connection.execute(
         "DELETE FROM blobs WHERE NOT EXISTS"
@@ -30,12 +30,10 @@ def _materialise(connection: sqlite3.Connection, fork: int) -> None:
     """Copy what a fork refers to into its own rows. The bytes stay those of the source."""
     for part in segments(connection, fork)[:-1]:
         where = (fork, part.number, part.after, part.end)
-        connection.execute(
-            # The requests stay the source's: in the fork nobody has made them.
-            "INSERT INTO settled SELECT ?, seq, kind, step, NULL, envelope, payload"
-            " FROM settled WHERE number = ? AND seq > ? AND seq <= ?",
-            where,
-        )
+        # The requests stay the source's: in the fork nobody has made them.
+        for block in list(settled(connection, part.number, part.after, part.end)):
+            records = block.within(part.after, part.end).records()
+            store(connection, ((fork, *record) for record in records))
         connection.execute(
             "INSERT INTO keyframes SELECT ?, seq, fold_version, state"
             " FROM keyframes WHERE number = ? AND seq > ? AND seq <= ?",

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from axtui.model.events import Head, Record, envelope_hash
+from axtui.model.events import Head, Record, envelope_hash, payload_of
 from axtui.model.fold import FOLD_VERSION, apply
+from axtui.model.records import Block, portions
 from axtui.model.summary import Listed, Summary
 from axtui.runtime.eventlog.base import (
     ALL,
@@ -22,6 +23,7 @@ from axtui.runtime.eventlog.base import (
     UnknownConversation,
     UnknownEvent,
 )
+from axtui.runtime.eventlog.blocks import BLOCK_BYTES, fresh, kinds_in, settled
 from axtui.runtime.eventlog.schema import STORE_ERRORS, damaged, explain
 from axtui.runtime.eventlog.segments import Segment, segments
 from axtui.v1 import state_pb2 as st
@@ -35,13 +37,10 @@ _SUMMARY = (
 )
 _LISTED = (str,) * 6 + (int, str) + (int,) * 7
 _HEAD = (int, bytes, int)
-_RECORD: tuple[frozenset[Any], ...] = (
-    *(frozenset({int}), frozenset({str}), frozenset({bytes})),
-    frozenset({bytes, type(None)}),
-)
 _ORPHANS = {
     "there are events of no conversation, under number": (
-        "SELECT DISTINCT number FROM events WHERE number NOT IN (SELECT number FROM conversations)"
+        "SELECT number FROM (SELECT number FROM blocks UNION SELECT number FROM fresh)"
+        " WHERE number NOT IN (SELECT number FROM conversations)"
     ),
     "there is a head of no conversation, under number": (
         "SELECT number FROM heads WHERE number NOT IN (SELECT number FROM conversations)"
@@ -50,11 +49,7 @@ _ORPHANS = {
         "SELECT id FROM conversations WHERE number NOT IN (SELECT number FROM heads)"
     ),
 }
-# A transcript of a long log: SQLite takes an index on some rows only where it is told to.
-_MESSAGES = (
-    "(SELECT * FROM settled INDEXED BY settled_message WHERE kind = 'message'"
-    " UNION ALL SELECT * FROM fresh WHERE kind = 'message')"
-)
+_ALL_BLOCKS = "SELECT number, kinds, first, last, records FROM blocks"
 T = TypeVar("T")
 
 
@@ -160,10 +155,24 @@ class Reader:
         """A page of events."""
         return self._read(self.number_of(conversation_id), conversation_id, query)
 
+    def packed(self, conversation_id: str, after: int, last: int, size: int) -> list[Block]:
+        """Events in blocks."""
+        found: list[Block] = []
+        for part in segments(self._connection, self.number_of(conversation_id)):
+            for block in self._blocks(part.number, max(after, part.after), min(last, part.end)):
+                if block.first != after + 1:
+                    raise self._missing(conversation_id, after + 1)
+                found.append(block)
+                after = block.last
+                size -= len(block.data)
+                if size <= 0:
+                    return found
+        return found
+
     def request_seq(self, conversation_id: str, request_id: str) -> int | None:
         """The seq of the first event that a request has caused."""
         rows = self._connection.execute(
-            "SELECT seq FROM events WHERE number = ? AND request_id = ? ORDER BY seq LIMIT 1",
+            "SELECT seq FROM requests WHERE number = ? AND id = ?",
             (self.number_of(conversation_id), request_id),
         )
         for (seq,) in self._typed(rows, (int,), "the seq of a request"):
@@ -188,6 +197,11 @@ class Reader:
         found = [str(what) for (what,) in checked if what != "ok"]
         for what, query in _ORPHANS.items():
             found += [f"{what} {row[0]}" for row in self._connection.execute(query)]
+        for number, kinds, *block in self._connection.execute(_ALL_BLOCKS):
+            # What isn't sound itself is found where its conversation is read.
+            with suppress(DecodeError, TypeError):
+                if kinds != kinds_in(Block(*block).records()):
+                    found.append(f"events from {block[0]} under number {number} are filed wrongly")
         return found[:_MAX_FAULTS]
 
     # Below
@@ -236,41 +250,44 @@ class Reader:
         return st.State(version=FOLD_VERSION)
 
     def _read(self, number: int, conversation_id: str, query: Query) -> list[Record]:
-        where = ""
-        values: list[object] = []
-        source = _MESSAGES if tuple(query.kinds) == ("message",) else "events"
-        if query.kinds:
-            where += f" AND kind IN ({','.join('?' * len(query.kinds))})"
-            values += query.kinds
-        if query.step:
-            where += " AND step = ?"
-            values.append(query.step)
-        order = "DESC" if query.newest_first else ""
         parts = segments(self._connection, number)
         found: list[Record] = []
         after, limit = within(query.after), within(query.limit)
         last = ALL if query.before is None else within(query.before - 1)
         for part in reversed(parts) if query.newest_first else parts:
-            first, end = max(after, part.after), min(last, part.end)
-            # What has settled is in order already; the union of both tables is sorted anew.
-            sources = [source] if query.newest_first or source != "events" else ["settled", source]
-            for table in sources:
-                left = limit - len(found)
-                rows = self._connection.execute(
-                    f"SELECT seq, kind, envelope, payload FROM {table} WHERE number = ?"
-                    f" AND seq > ? AND seq <= ? {where} ORDER BY seq {order} LIMIT ?",
-                    (part.number, first, end, *values, left),
-                )
-                taken = rows.fetchall()
-                if any(map(_is_odd, _RECORD, zip(*taken, strict=True))):
-                    raise damaged(self._path, f"an event of conversation {conversation_id}")
-                found += map(Record._make, taken)
-                if len(taken) == left:
+            span = part.number, max(after, part.after), min(last, part.end)
+            for records in self._stored(*span, query):
+                found += records
+                if len(found) >= limit:
                     break
-                first = found[-1].seq if taken else first
-        if not where:
+            if len(found) >= limit:
+                break
+        del found[limit:]
+        if not query.kinds and not query.step:
             self._check_gapless(conversation_id, found, after, query.newest_first)
         return found
+
+    def _stored(self, number: int, after: int, last: int, query: Query) -> Iterator[list[Record]]:
+        """What is wanted of the events under a number, some at a time."""
+        how: dict[str, Any] = {"kinds": query.kinds, "newest_first": query.newest_first}
+        limit = ALL if query.step else within(query.limit)
+        span = self._connection, number, after, last
+        if query.newest_first:
+            yield _chosen(fresh(*span, limit=limit, **how), after, last, query)
+        for block in settled(*span, **how):
+            records = block.records()
+            if query.newest_first:
+                records.reverse()
+            yield _chosen(records, after, last, query)
+        if not query.newest_first:
+            yield _chosen(fresh(*span, limit=limit, **how), after, last, query)
+
+    def _blocks(self, number: int, after: int, last: int) -> Iterator[Block]:
+        for block in settled(self._connection, number, after, last):
+            block.check()
+            yield block.within(after, last)
+        recent = fresh(self._connection, number, after, last, limit=PAGE)
+        yield from map(Block.of, portions(recent, BLOCK_BYTES))
 
     def _check_gapless(
         self, conversation_id: str, found: Sequence[Record], after: int, newest_first: bool
@@ -298,9 +315,17 @@ class Reader:
             yield row
 
 
-def _is_odd(types: frozenset[type], column: tuple[Any, ...]) -> bool:
-    """Whether a column holds what it shouldn't: in a damaged file it may be of any type."""
-    return not types.issuperset(map(type, column))
+def _chosen(records: list[Record], after: int, last: int, query: Query) -> list[Record]:
+    if query.kinds:
+        records = [record for record in records if record.kind in query.kinds]
+    if query.step:
+        key = query.step.encode()
+        records = [r for r in records if key in (r.payload or b"") and _step(r) == query.step]
+    return [record for record in records if after < record.seq <= last]
+
+
+def _step(record: Record) -> str:
+    return getattr(payload_of(record.event()), "key", "")
 
 
 def within(count: int) -> int:

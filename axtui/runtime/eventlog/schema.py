@@ -6,13 +6,14 @@ import errno
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
 from axtui.runtime.eventlog.base import LogDamaged, LogError, NoLog, OldLog
+from axtui.runtime.eventlog.blocks import store
 
 APPLICATION_ID = 0x61787475  # "axtu"
 
@@ -35,8 +36,60 @@ _DAMAGE = frozenset(
 )
 _LITTLE_SPACE = 64 * 1024
 
+
+def _into_blocks(connection: sqlite3.Connection) -> None:
+    """What had a row for each event that has settled."""
+    for statement in (
+        "INSERT INTO settled SELECT * FROM fresh",
+        "DROP VIEW events",
+        "DROP TABLE fresh",
+        """
+        -- Where events are written first, in the order they came: a commit of many runs touches a
+        -- few pages at the end of this table, not one of each run's. Kept short, see writer.py.
+        CREATE TABLE fresh (
+            number INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            envelope BLOB NOT NULL,
+            payload BLOB
+        ) STRICT
+        """,
+        """
+        -- Where they come to rest: see blocks.py. `kinds` are those in it, each between commas.
+        CREATE TABLE blocks (
+            id INTEGER PRIMARY KEY,
+            number INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            kinds TEXT NOT NULL,
+            records BLOB NOT NULL
+        ) STRICT
+        """,
+        "CREATE UNIQUE INDEX blocks_place ON blocks (number, first, kinds)",
+        """
+        -- The first event that a request has caused.
+        CREATE TABLE requests (
+            number INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            PRIMARY KEY (number, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "INSERT INTO requests SELECT number, request_id, min(seq) FROM settled"
+        " WHERE request_id IS NOT NULL GROUP BY number, request_id",
+    ):
+        connection.execute(statement)
+    store(
+        connection,
+        connection.execute(
+            "SELECT number, seq, kind, envelope, payload FROM settled ORDER BY number, seq"
+        ),
+    )
+    connection.execute("DROP TABLE settled")
+
+
 # Each entry brings a file from the version that is its index to the next; none ever changes.
-MIGRATIONS: tuple[str, ...] = (
+MIGRATIONS: tuple[str | Callable[[sqlite3.Connection], None], ...] = (
     """
     CREATE TABLE lease (id INTEGER PRIMARY KEY CHECK (id = 0), epoch INTEGER NOT NULL) STRICT;
     INSERT INTO lease VALUES (0, 0);
@@ -121,6 +174,7 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE INDEX heads_updated ON heads (updated_us);
     """,
+    _into_blocks,
 )
 
 
@@ -186,11 +240,21 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     migrate(connection, MIGRATIONS)
 
 
-def migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+def migrate(
+    connection: sqlite3.Connection,
+    migrations: Sequence[str | Callable[[sqlite3.Connection], None]],
+) -> None:
     """Run those migrations that the file hasn't seen, each in a transaction with its version."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    for number, script in enumerate(migrations[version:], start=version + 1):
-        connection.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT")
+    for number, migration in enumerate(migrations[version:], start=version + 1):
+        done = f"PRAGMA user_version = {number}"
+        if isinstance(migration, str):
+            connection.executescript(f"BEGIN; {migration}; {done}; COMMIT")
+        else:
+            connection.execute("BEGIN")
+            migration(connection)
+            connection.execute(done)
+            connection.execute("COMMIT")
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:

@@ -11,18 +11,19 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from axtui.model.events import Record, envelope_hash
 from axtui.model.search import Found, Hit, Term, searchable
 from axtui.runtime.eventlog.base import UnknownConversation
+from axtui.runtime.eventlog.blocks import fresh, settled
 from axtui.runtime.eventlog.schema import STORE_ERRORS, check_current, connect, explain
 from axtui.runtime.eventlog.search_file import IndexFile, is_damage
 from axtui.runtime.eventlog.segments import Segment, segments
-from axtui.v1 import event_pb2 as pb
 
 # One transaction of the index: a few hundredths of a second.
 _BATCH_EVENTS = 500
@@ -175,7 +176,13 @@ class Search:
             if self._log is None:
                 self._log = connect(self._log_path, write=False)
                 check_current(self._log, self._log_path)
-            return ask(self._log, *args)
+            # What settles moves from one table to another: both are looked at as of one moment.
+            self._log.execute("BEGIN")
+            try:
+                return ask(self._log, *args)
+            finally:
+                if self._log.in_transaction:
+                    self._log.execute("ROLLBACK")
         except STORE_ERRORS as error:
             raise explain(error, self._log_path) from None
 
@@ -227,25 +234,19 @@ def _continues(log: sqlite3.Connection, number: int, known: _Source, now: _Sourc
     fork that has got what it shared."""
     if (known.id, known.parent) != (now.id, now.parent):
         return False
-    row = log.execute(
-        "SELECT envelope FROM events WHERE number = ? AND seq = ?", (number, known.seq)
-    ).fetchone()
-    return row is not None and isinstance(row[0], bytes) and _hash(row[0]) == known.hash
+    records = _events(log, number, known.seq - 1, known.seq)
+    return any(envelope_hash(record.envelope) == known.hash for record in records)
 
 
 def _page(log: sqlite3.Connection, number: int, after: int, now: _Source) -> _Page:
     """The events behind `after`, as many as go into a batch."""
-    rows = log.execute(
-        "SELECT seq, envelope, payload FROM events WHERE number = ? AND seq > ? AND seq <= ?"
-        " AND typeof(envelope) = 'blob' ORDER BY seq LIMIT ?",
-        (number, after, now.seq, _BATCH_EVENTS),
-    ).fetchall()
+    records = [*islice(_events(log, number, after, now.seq), _BATCH_EVENTS)]
     places: list[_Place] = []
     chars = 0
-    for seq, envelope, payload in rows:
-        # One that is damaged isn't found; `axtui verify` finds it.
-        with suppress(DecodeError, TypeError):
-            event = pb.Event.FromString(envelope + (payload or b""))
+    for record in records:
+        seq = record.seq
+        with suppress(DecodeError):
+            event = record.event()
             if text := searchable(event).translate(_CONTROLS):
                 internal = event.message.internal_only
                 places.append(
@@ -253,17 +254,24 @@ def _page(log: sqlite3.Connection, number: int, after: int, now: _Source) -> _Pa
                 )
                 chars += len(text)
         if chars > _BATCH_CHARS and seq < now.seq:
-            return _Page(number, None, _at(now, seq, envelope), places, _BATCH_EVENTS)
-    full = len(rows) == _BATCH_EVENTS
-    return _Page(number, None, _at(now, *rows[-1][:2]) if full else now, places, len(rows))
+            return _Page(number, None, _at(now, record), places, _BATCH_EVENTS)
+    full = len(records) == _BATCH_EVENTS
+    return _Page(number, None, _at(now, records[-1]) if full else now, places, len(records))
 
 
-def _at(now: _Source, seq: int, envelope: bytes) -> _Source:
-    return now if seq >= now.seq else now._replace(seq=seq, hash=_hash(envelope))
+def _events(log: sqlite3.Connection, number: int, after: int, last: int) -> Iterator[Record]:
+    """Those with after < seq <= last that are sound; `axtui verify` finds the others."""
+    with suppress(DecodeError):
+        for block in settled(log, number, after, last):
+            with suppress(DecodeError):
+                yield from (r for r in block.records() if after < r.seq <= last)
+        yield from fresh(log, number, after, last, limit=_BATCH_EVENTS)
 
 
-def _hash(envelope: bytes) -> bytes:
-    return sha256(envelope).digest()
+def _at(now: _Source, record: Record) -> _Source:
+    if record.seq >= now.seq:
+        return now
+    return now._replace(seq=record.seq, hash=envelope_hash(record.envelope))
 
 
 def _write(index: sqlite3.Connection, batch: Sequence[_Page]) -> int:

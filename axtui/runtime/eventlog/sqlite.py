@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from axtui.model.events import Head, Record
 from axtui.model.fold import FOLD_VERSION
+from axtui.model.records import Block
 from axtui.model.search import Found, Term
 from axtui.model.summary import Listed, summarise
 from axtui.runtime.eventlog import purge
@@ -28,6 +29,7 @@ from axtui.runtime.eventlog.base import (
     Taken,
     UnknownConversation,
 )
+from axtui.runtime.eventlog.blocks import settle
 from axtui.runtime.eventlog.conversation import Append, Conversation
 from axtui.runtime.eventlog.lease import Lease
 from axtui.runtime.eventlog.reader import Query, Reader, within
@@ -41,7 +43,7 @@ from axtui.runtime.eventlog.schema import (
     prepare,
 )
 from axtui.runtime.eventlog.search import Search
-from axtui.runtime.eventlog.writer import Job, Writer, settle
+from axtui.runtime.eventlog.writer import Job, Writer
 from axtui.v1 import state_pb2 as st
 
 _POLL_SECONDS = 0.05
@@ -350,6 +352,13 @@ class SqliteLog:
         query = Query(after, before, limit, kinds, step, newest_first)
         return await self._in_thread(self._reader.read, conversation_id, query)
 
+    async def packed(
+        self, conversation_id: str, *, after: int, last: int, size: int
+    ) -> list[Block]:
+        """Events with after < seq <= last, for those who send them on as they are stored: in all
+        about `size` bytes, if there are as many."""
+        return await self._in_thread(self._reader.packed, conversation_id, after, last, size)
+
     async def state(self, conversation_id: str, seq: int | None = None) -> st.State:
         """The state at the head, or after event `seq`. Raises LogError if there is no such seq."""
         return await self._in_thread(self._reader.state, conversation_id, seq)
@@ -469,7 +478,7 @@ def _begin_to_write(path: Path, undo: ExitStack) -> tuple[Lease, sqlite3.Connect
         undo.callback(_close_quietly, connection)
         prepare(connection, path)
         epoch, last = _take_over(connection, path)
-    except STORE_ERRORS as error:
+    except (*STORE_ERRORS, DecodeError) as error:
         raise explain(error, path) from None
     return lease, connection, epoch, last
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from axtui.model.fold import FOLD_VERSION
 from axtui.runtime.eventlog.base import LeaseLost, LogError, LogFailed
+from axtui.runtime.eventlog.blocks import settle
 from axtui.runtime.eventlog.conversation import Append
 from axtui.runtime.eventlog.schema import explain
 
@@ -147,12 +148,6 @@ class Writer:
         return found.st_dev, found.st_ino, found.st_size
 
 
-def settle(connection: sqlite3.Connection) -> None:
-    """Move what was written last to where each conversation's events stand together."""
-    connection.execute("INSERT INTO settled SELECT * FROM fresh ORDER BY number, seq")
-    connection.execute("DELETE FROM fresh")
-
-
 def _write(connection: sqlite3.Connection, batch: list[Append]) -> int:
     rows = [row for append in batch for row in append.rows]
     last = {append.conversation.number: append for append in batch}
@@ -160,11 +155,11 @@ def _write(connection: sqlite3.Connection, batch: list[Append]) -> int:
     for append in batch:
         if append.summary is not None:
             summaries[append.conversation.number] = append
-        if append.keyframes or append.blobs or append.blob_refs:
+        if append.keyframes or append.blobs or append.blob_refs or append.requests:
             _write_extras(connection, append)
     if summaries:
         _write_summaries(connection, summaries)
-    _insert(connection, "INSERT INTO fresh VALUES", 7, rows)
+    _insert(connection, "INSERT INTO fresh VALUES", 5, rows)
     heads = [(number, *append.head) for number, append in last.items()]
     _insert(connection, "INSERT OR REPLACE INTO heads VALUES", 4, heads)
     return sum(1 + len(payload or b"") // 1024 for *_, payload in rows)
@@ -197,6 +192,10 @@ def _write_extras(connection: sqlite3.Connection, append: Append) -> None:
     first = append.records[0].seq
     refs += [(number, first, digest) for digest, _ in append.blobs if digest not in named]
     connection.executemany("INSERT OR IGNORE INTO blob_refs VALUES (?,?,?)", refs)
+    connection.executemany(
+        "INSERT OR IGNORE INTO requests VALUES (?,?,?)",
+        [(number, request_id, seq) for request_id, seq in append.requests],
+    )
 
 
 def _insert(

@@ -62,7 +62,15 @@ async def sqlite(folder: Path) -> AsyncIterator[SqliteStore]:
     await store.close()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture
+def settling(sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> SqliteStore:
+    """The same, in which events come to rest at once, in blocks that are full with four of them."""
+    monkeypatch.setattr("axtui.runtime.eventlog.writer.FRESH_EVENTS", 3)
+    monkeypatch.setattr("axtui.runtime.eventlog.blocks.BLOCK", 4)
+    return sqlite
+
+
+@pytest.fixture(params=["sqlite", "settling"])
 def store(request: pytest.FixtureRequest) -> Store:
     """Each kind of store; the promises of `EventLog` hold for all of them."""
     return request.getfixturevalue(request.param)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from axtui.model.events import Draft, Record, user_message
 from axtui.model.fold import fold
@@ -106,3 +108,16 @@ def open_files(folder: Path) -> list[str]:
         with suppress(FileNotFoundError):
             found.append(os.readlink(descriptor))
     return [name for name in found if name.startswith(f"{folder}{os.sep}")]
+
+
+class Cut:
+    """A connection that fails just after a statement."""
+
+    def __init__(self, connection: sqlite3.Connection, after: str) -> None:
+        self.connection, self.after = connection, after
+
+    def execute(self, statement: str, *args: Any) -> sqlite3.Cursor:
+        done = self.connection.execute(statement, *args)
+        if statement.startswith(self.after):
+            raise sqlite3.OperationalError("power cut")
+        return done

@@ -17,13 +17,16 @@ import pytest
 from axtui.model.events import Draft
 from axtui.runtime.eventlog import schema
 from axtui.runtime.eventlog.base import LogDamaged, LogError, LogFailed
+from axtui.runtime.eventlog.blocks import settle
 from axtui.runtime.eventlog.schema import APPLICATION_ID, MIGRATIONS, connect, explain, migrate
 from axtui.runtime.eventlog.sqlite import SqliteLog, make_folder
 from axtui.v1 import event_pb2 as pb
+from tests.meddling import make_old, unsettle
 
 from .conftest import SqliteStore
 from .drafts import (
     BIG,
+    Cut,
     done,
     everything,
     faults,
@@ -33,11 +36,17 @@ from .drafts import (
     said,
     started,
     step,
-    used,
     write,
 )
 
 ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def old(sqlite):
+    """The store of an earlier version."""
+    make_old(sqlite.path)
+    return sqlite
 
 
 @pytest.fixture
@@ -366,11 +375,20 @@ class TestDamage:
         files, _ = written
         for number, (what, change) in enumerate(
             [
-                ("settled", "envelope = 'text'"),
-                ("settled", "payload = 5"),
-                ("settled", "kind = NULL"),
-                ("settled", "kind = x'ff'"),
-                ("settled", "kind = CAST(x'ff' AS TEXT)"),
+                ("fresh", "envelope = 'text'"),
+                ("fresh", "payload = 5"),
+                ("fresh", "kind = NULL"),
+                ("fresh", "kind = x'ff'"),
+                ("fresh", "kind = CAST(x'ff' AS TEXT)"),
+                ("fresh", "seq = 'x'"),
+                ("fresh", "number = NULL"),
+                ("blocks", "records = 'text'"),
+                ("blocks", "first = 'x'"),
+                ("blocks", "last = NULL"),
+                ("blocks", "last = 9223372036854775807"),
+                ("blocks", "kinds = 5"),
+                ("blocks", "kinds = ',note,'"),
+                ("requests", "seq = 'x'"),
                 ("heads", "seq = 'x'"),
                 ("heads", "hash = 'x'"),
                 ("heads", "updated_us = NULL"),
@@ -386,8 +404,10 @@ class TestDamage:
         ):
             path = self._copy(folder, files, number)
             with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-                connection.execute("INSERT OR IGNORE INTO settled SELECT * FROM fresh")
-                connection.execute("DELETE FROM fresh")
+                if what == "blocks":
+                    settle(connection)
+                elif what == "fresh":
+                    unsettle(connection)
                 connection.execute("PRAGMA writable_schema = ON")
                 connection.execute(
                     "UPDATE sqlite_schema SET sql = replace(replace(replace(sql,"
@@ -554,24 +574,44 @@ class TestMigration:
             with pytest.raises(LogError, match="later axtui"):
                 opening()
 
-    async def test_the_usage_in_a_log_from_before_is_summed_up(self, sqlite):
-        log = sqlite.write()
-        await write(log, "a", started(), step("1"), used("1", 10, 7))
-        await fork(log, "a", 3, "f", step("2"), used("2", 20, unpriced=1))
-        await write(log, "damaged", note())
-        await sqlite.close()
-        with closing(connect(sqlite.path, write=True)) as connection:
+    async def test_the_usage_in_a_log_from_before_is_summed_up(self, old):
+        with closing(connect(old.path, write=True)) as connection:
             for name in ("tokens", "cost_nusd", "unpriced_calls"):
                 connection.execute(f"ALTER TABLE conversations DROP COLUMN {name}")
             connection.execute("DROP INDEX heads_updated")
             connection.execute("PRAGMA user_version = 1")
-            connection.execute("DELETE FROM fresh WHERE kind = 'note'")
-        with pytest.raises(LogError, match="earlier axtui"):
-            sqlite.read()
-        log = sqlite.write()
+            connection.execute("DELETE FROM fresh WHERE kind = 'note' AND seq = 1")
+        log = old.write()
         listed = {found.summary.id: found.summary[-3:] for found in await log.conversations()}
-        assert listed == {"a": (11, 7, 0), "f": (32, 7, 1), "damaged": (0, 0, 0)}
+        damaged = {"damaged": (0, 0, 0)}
+        assert listed == {"a": (11, 7, 0), "f": (32, 7, 1), "b": (0, 0, 0), **damaged}
         assert {fault.conversation_id for fault in await faults(log)} == {"damaged"}
+
+    @pytest.mark.parametrize("cut", [None, "INSERT INTO blocks", "DROP TABLE settled"])
+    async def test_a_row_for_each_event_becomes_one_for_many(self, old, cut, monkeypatch):
+        with pytest.raises(LogError, match="earlier axtui"):
+            old.read()
+        if cut:
+            *before, last = MIGRATIONS
+            with monkeypatch.context() as patch:
+                broken = (*before, lambda connection: last(Cut(connection, cut)))
+                patch.setattr(schema, "MIGRATIONS", broken)
+                with pytest.raises(LogError, match="power cut"):
+                    old.write()
+        log = old.write()
+        assert await faults(log) == []
+        seqs = {found.summary.id: found.seq for found in await log.conversations()}
+        assert seqs == {"a": 307, "f": 143, "b": 2, "damaged": 1}
+        assert await log.request_seq("a", "r") == 5
+        assert await log.request_seq("f", "r") is None
+        assert [r.seq for r in await log.read("a", kinds=["message"])] == [2, 307]
+        assert [r.kind for r in await log.read("f", step="2")] == [
+            "step.started",
+            "step.completed",
+        ]
+        await write(log, "a", note("on it goes"))
+        assert [r.seq for r in await log.read("a", after=300)] == [*range(301, 309)]
+        assert await faults(log) == []
 
     def test_each_step_is_taken_once_and_whole(self, tmp_path):
         steps = ("CREATE TABLE a (x)", "CREATE TABLE b (x); INSERT INTO b VALUES (1)")
@@ -590,7 +630,7 @@ class TestMigration:
         records = await write(sqlite.write(), "c", note())
         await sqlite.close()
         with monkeypatch.context() as patch:
-            patch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "DELETE FROM settled; nonsense"))
+            patch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "DELETE FROM blocks; nonsense"))
             with pytest.raises(LogError):
                 sqlite.write()
         assert open_files(sqlite.path.parent) == []

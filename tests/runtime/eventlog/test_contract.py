@@ -287,6 +287,20 @@ class TestReading:
         assert len(await log.read("c")) == 500
         assert len(await log.read("c", newest_first=True)) == 500
 
+    async def test_packed(self, log, written):
+        await fork(log, "c", 5, "f", *notes(6))
+        await write(log, "f", *notes(2))
+        for name in ("c", "f"):
+            records = await everything(log, name)
+            for after, last, size in product([0, 1, 3, 4, 7], [1, 4, 5, 6, 99], [1, 300, 9999]):
+                blocks = await log.packed(name, after=after, last=last, size=size)
+                wanted = [record for record in records if after < record.seq <= last]
+                found = [record for block in blocks for record in block.records()]
+                assert found == wanted[: len(found)]
+                taken = sum(len(block.data) for block in blocks)
+                assert taken >= size or found == wanted
+                assert not blocks or taken - len(blocks[-1].data) < size
+
     async def test_head(self, log, written):
         head = await log.head("c")
         last = written[-1]

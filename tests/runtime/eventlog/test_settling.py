@@ -1,7 +1,6 @@
-"""Events move from `fresh` to `settled` behind everybody's back."""
+"""Events move from `fresh` into blocks behind everybody's back."""
 
 import asyncio
-import sqlite3
 from contextlib import closing
 
 import pytest
@@ -11,15 +10,18 @@ from axtui.runtime.eventlog import writer
 from axtui.runtime.eventlog.base import LogError, LogFailed
 from axtui.runtime.eventlog.schema import connect
 
-from .drafts import everything, faults, folded, fork, note, notes, said, started, write
+from .drafts import Cut, everything, faults, folded, fork, note, notes, started, write
 
 
 def rows(path):
     """How many events are fresh, and how many settled."""
     with closing(connect(path, write=False)) as connection:
         return tuple(
-            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("fresh", "settled")
+            connection.execute(f"SELECT {count}").fetchone()[0]
+            for count in (
+                "count(*) FROM fresh",
+                "coalesce(sum(last - first + 1), 0) FROM blocks",
+            )
         )
 
 
@@ -58,7 +60,7 @@ async def test_opening_settles_what_is_left(sqlite):
     assert await everything(log, "a") == written
 
 
-@pytest.mark.parametrize("cut", ["INSERT INTO settled", "DELETE FROM fresh"])
+@pytest.mark.parametrize("cut", ["INSERT INTO blocks", "DELETE FROM fresh"])
 async def test_a_crash_between_is_as_if_nothing_had_been(sqlite, monkeypatch, cut):
     """Opening and writing alike: both statements are one transaction."""
     log = sqlite.write()
@@ -82,18 +84,6 @@ async def test_a_crash_between_is_as_if_nothing_had_been(sqlite, monkeypatch, cu
     log = sqlite.write()
     assert await everything(log, "a") == written
     assert await faults(log) == []
-
-
-class Cut:
-    """A connection that fails just after a statement."""
-
-    def __init__(self, connection, after):
-        self.connection, self.after = connection, after
-
-    def execute(self, statement, *args):
-        self.connection.execute(statement, *args)
-        if statement.startswith(self.after):
-            raise sqlite3.OperationalError("power cut")
 
 
 async def test_a_reader_without_the_lease_sees_one_moment(sqlite, monkeypatch):
@@ -174,19 +164,3 @@ async def test_a_state_does_not_fail_when_all_is_purged_between_its_pages(sqlite
     monkeypatch.setattr(module, "apply", meddle)
     assert await reader.state("b", 8) == folded(records[:8])
     connection.close()
-
-
-async def test_a_transcript_is_read_without_the_steps_between(sqlite, monkeypatch):
-    monkeypatch.setattr(writer, "FRESH_EVENTS", 3000)
-    log = sqlite.write()
-    written = await write(log, "a", said("first"), *notes(5000), said("last"))
-    await write(log, "a", said("fresh"))
-    asked = []
-    log._reader._connection.set_trace_callback(asked.append)
-    found = await log.read("a", kinds=["message"], newest_first=True)
-    assert [r.seq for r in found] == [5003, 5002, 1]
-    assert found[-1] == written[0]
-    (statement,) = [each for each in asked if "envelope" in each]
-    with closing(connect(sqlite.path, write=False)) as connection:
-        plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
-    assert "USING INDEX settled_message (number=? AND seq>? AND seq<?)" in plan

@@ -1,0 +1,90 @@
+"""Stored events, many in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from axtui.model.events import Record
+from axtui.v1 import event_pb2 as pb
+
+
+class Block(NamedTuple):
+    """The events of a conversation from `first` to `last`, as the bytes of a `Records`."""
+
+    first: int
+    last: int
+    data: bytes
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Block:
+        """Records that follow each other."""
+        return cls(records[0].seq, records[-1].seq, pack(records))
+
+    def check(self) -> None:
+        """Raise DecodeError if it doesn't hold what it should."""
+        self._check_seqs(_parsed(self.data).seqs[:])
+
+    def records(self) -> list[Record]:
+        """The events. Raises DecodeError."""
+        records = unpack(self.data)
+        self._check_seqs([record.seq for record in records])
+        return records
+
+    def within(self, after: int, last: int) -> Block:
+        """Those with after < seq <= last, of which there must be one. Raises DecodeError."""
+        if self.first > after and self.last <= last:
+            return self
+        return self.of([record for record in self.records() if after < record.seq <= last])
+
+    def _check_seqs(self, seqs: Sequence[int]) -> None:
+        # What a damaged block says of itself may be far beyond any memory.
+        if not seqs or self.last - self.first + 1 != len(seqs):
+            raise DecodeError(f"{len(seqs)} events where {self.first} to {self.last} should be")
+        if seqs != [*range(self.first, self.last + 1)]:
+            raise DecodeError(f"other events where {self.first} to {self.last} should be")
+
+
+def pack(records: Sequence[Record]) -> bytes:
+    """Records as the bytes of one `Records`."""
+    seqs, kinds, envelopes, payloads = zip(*records, strict=True)
+    packed = pb.Records(seqs=seqs, kinds=kinds, envelopes=envelopes)
+    if None in payloads:
+        packed.erased.extend(record.seq for record in records if record.payload is None)
+        payloads = tuple(payload or b"" for payload in payloads)
+    packed.payloads.extend(payloads)
+    return packed.SerializeToString()
+
+
+def unpack(data: bytes) -> list[Record]:
+    """The records in the bytes of a `Records`. Raises DecodeError."""
+    packed = _parsed(data)
+    # As lists: protobuf takes twice as long to hand out one value after the other.
+    columns = packed.seqs[:], packed.kinds[:], packed.envelopes[:], packed.payloads[:]
+    records = list(map(Record._make, zip(*columns, strict=True)))
+    if packed.erased:
+        erased = set(packed.erased)
+        records = [r._replace(payload=None) if r.seq in erased else r for r in records]
+    return records
+
+
+def _parsed(data: bytes) -> pb.Records:
+    packed = pb.Records.FromString(data)
+    if not (len(packed.seqs) == len(packed.kinds) == len(packed.envelopes) == len(packed.payloads)):
+        raise DecodeError("columns of different lengths")
+    return packed
+
+
+def portions(records: Sequence[Record], size: int) -> Iterator[Sequence[Record]]:
+    """Records in portions of at most so many bytes, or of one record that has more."""
+    start = taken = 0
+    for at, record in enumerate(records):
+        more = len(record.envelope) + len(record.payload or b"")
+        if taken + more > size and at > start:
+            yield records[start:at]
+            start, taken = at, 0
+        taken += more
+    if start < len(records):
+        yield records[start:]

@@ -1,0 +1,104 @@
+"""Events that have settled: how many a row holds, and what becomes of damaged ones."""
+
+from contextlib import closing
+
+import pytest
+
+from axtui.runtime.eventlog import writer
+from axtui.runtime.eventlog.base import LogDamaged
+from axtui.runtime.eventlog.blocks import BLOCK, BLOCK_BYTES
+from axtui.runtime.eventlog.schema import connect
+
+from .drafts import everything, faults, fork, note, notes, said, write
+
+
+def spans(path):
+    """From where to where the blocks go, by number."""
+    found = {}
+    with closing(connect(path, write=False)) as connection:
+        for number, *span in connection.execute(
+            "SELECT number, first, last FROM blocks ORDER BY number, first"
+        ):
+            found.setdefault(number, []).append(tuple(span))
+    return found
+
+
+async def test_what_settles_bit_by_bit_is_put_together(sqlite, monkeypatch):
+    monkeypatch.setattr(writer, "FRESH_EVENTS", 1)
+    log = sqlite.write()
+    written = []
+    for _ in range(3):
+        written += await write(log, "a", *notes(40))
+    assert spans(sqlite.path)[1] == [(1, 40), (41, 80), (81, 120)]
+    written += await write(log, "a", *notes(40))
+    assert spans(sqlite.path)[1] == [(1, BLOCK), (BLOCK + 1, 160)]
+    written += await write(log, "a", *notes(3 * BLOCK))
+    assert spans(sqlite.path)[1][:4] == [(n * BLOCK + 1, (n + 1) * BLOCK) for n in range(4)]
+    assert await everything(log, "a") == written
+    assert await faults(log) == []
+
+
+async def test_a_fork_begins_within_a_block(sqlite, monkeypatch):
+    monkeypatch.setattr(writer, "FRESH_EVENTS", 1)
+    log = sqlite.write()
+    await write(log, "a", *notes(100))
+    await fork(log, "a", 50, "f", *notes(10))
+    await write(log, "f", *notes(100))
+    assert spans(sqlite.path)[2] == [(51, BLOCK), (BLOCK + 1, 161)]
+    before = await everything(log, "f")
+    await log.purge("a")
+    assert spans(sqlite.path)[2][0] == (1, 50)
+    assert await everything(log, "f") == before
+    assert await faults(log) == []
+
+
+async def test_a_block_is_no_larger_than_one_reads_at_once(sqlite, monkeypatch):
+    monkeypatch.setattr(writer, "FRESH_EVENTS", 1)
+    log = sqlite.write()
+    large = [note("x" * 30_000) for _ in range(10)]
+    written = await write(log, "a", *large)
+    assert spans(sqlite.path)[1] == [(1, 4), (5, 8), (9, 10)]
+    assert BLOCK_BYTES < 5 * 30_000
+    written += await write(log, "a", *notes(BLOCK - 10))
+    assert spans(sqlite.path)[1][:2] == [(1, 4), (5, 8)]
+    assert await everything(log, "a") == written
+    assert await faults(log) == []
+
+
+async def test_what_is_damaged_takes_no_others_along(sqlite, monkeypatch):
+    monkeypatch.setattr(writer, "FRESH_EVENTS", 1)
+    log = sqlite.write()
+    await write(log, "a", *notes(100))
+    with closing(connect(sqlite.path, write=True)) as connection:
+        connection.execute("UPDATE blocks SET records = x'ff'")
+    written = await write(log, "a", *notes(BLOCK))
+    assert spans(sqlite.path)[1] == [(1, 100), (101, BLOCK), (BLOCK + 1, 228)]
+    assert await log.read("a", after=100) == written
+    assert await log.packed("a", after=100, last=228, size=1 << 20)
+    for asked in (log.read("a"), log.packed("a", after=0, last=228, size=1)):
+        with pytest.raises(LogDamaged, match="damaged"):
+            await asked
+
+
+async def test_a_block_that_is_gone_is_missed(sqlite, monkeypatch):
+    monkeypatch.setattr(writer, "FRESH_EVENTS", 1)
+    log = sqlite.write()
+    await write(log, "a", *notes(3 * BLOCK))
+    with closing(connect(sqlite.path, write=True)) as connection:
+        connection.execute("DELETE FROM blocks WHERE first = ?", (BLOCK + 1,))
+    for asked in (log.read("a"), log.packed("a", after=0, last=3 * BLOCK, size=1 << 20)):
+        with pytest.raises(LogDamaged, match=f"event {BLOCK + 1} "):
+            await asked
+
+
+async def test_only_blocks_with_what_is_wanted_are_read(sqlite, monkeypatch):
+    monkeypatch.setattr(writer, "FRESH_EVENTS", 3000)
+    log = sqlite.write()
+    written = await write(log, "a", said("first"), *notes(5000), said("last"))
+    await write(log, "a", said("fresh"))
+    with closing(connect(sqlite.path, write=True)) as connection:
+        connection.execute("UPDATE blocks SET records = x'ff' WHERE first > 128 AND last < 5000")
+    found = await log.read("a", kinds=["message"], newest_first=True)
+    assert [record.seq for record in found] == [5003, 5002, 1]
+    assert found[-1] == written[0]
+    assert await log.read("a", kinds=["message"]) == found[::-1]
