@@ -47,10 +47,9 @@ class ControlGroup:
             raise
         return group
 
-    def entering(self) -> list[str]:
-        """The command line in front of one that is to run here, with all that it starts."""
-        enter = " && ".join(f'echo $$ >"{folder}/cgroup.procs"' for folder in self._folders)
-        return ["/bin/sh", "-c", f'{enter} && exec "$@"', "sh"]
+    def entering(self) -> str:
+        """What a shell does to run here, with all that it starts; it ends if it can't."""
+        return "".join(f'echo $$ >"{folder}/cgroup.procs" || exit\n' for folder in self._folders)
 
     def kill(self) -> None:
         """Kill all that is here, and let nothing begin any more."""

@@ -11,7 +11,7 @@ from typing import Any
 from axtui.agent import ToolError, call
 from axtui.runtime.actors.cgroup import ControlGroup, remove_stale
 from axtui.runtime.actors.files import Workspace
-from axtui.runtime.actors.limits import guarded, is_superuser
+from axtui.runtime.actors.limits import guarded, is_superuser, limited
 from axtui.runtime.actors.running import Output, Running
 from axtui.runtime.actors.sandbox import Sandbox, View, find_sandbox, home_folder, within
 from axtui.runtime.config import Environment as Settings
@@ -100,7 +100,7 @@ class Environment:
         sandbox = await self.sandbox()
         output = Output(limits.output, on_output)
         starting = Running.start(
-            guarded(command, limits, sandboxed=sandbox is not None),
+            limited(command, limits, sandboxed=True) if sandbox else guarded(command, limits),
             view,
             sandbox,
             self._control_group() if sandbox else None,

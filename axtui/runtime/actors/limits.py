@@ -13,24 +13,51 @@ MAX_OPEN_FILES = 4096
 # What `ulimit -f` counts in.
 _BLOCK = 512
 
-# In a sandbox a process which has left the command's family, so that no `wait` there sees it,
-# watches standard input, a pipe that the controller holds open, and ends all when that closes.
+# A child of bubblewrap's first process, outside of the sandbox, watches standard input, a pipe that
+# the controller holds open. Once that closes it stops bubblewrap, for that not to start any other,
+# and kills it with its other child: the first process in there, whose end none survives.
 _WATCH = """\
 exec 3<&0 </dev/null
-((trap '' HUP INT TERM; read -r _ <&3; kill -s KILL -- -1) >/dev/null 2>&1 &)
+(
+  trap '' HUP INT TERM
+  read -r _ <&3
+  read -r self _ _ parent _ </proc/self/stat
+  [ "$parent" = $$ ] || exit
+  kill -s STOP $$
+  while read -r _ _ state _ </proc/$$/stat && [ "$state" != T ] && [ "$state" != Z ]; do :; done
+  for process in /proc/[0-9]*; do
+    read -r pid _ _ parent _ <"$process/stat" || continue
+    [ "$parent" != $$ ] || [ "$pid" = "$self" ] || kill -s KILL "$pid"
+  done
+  kill -s KILL $$
+) >/dev/null 2>&1 &
 exec 3<&-
 """
 # How long a command has to end by itself when it is asked to.
 _GRACE_SECONDS = 0.2
 
 
-def guarded(command: str, limits: Limits, *, sandboxed: bool) -> list[str]:
-    """How a command is called so that it keeps to `limits`, and dies with who holds its standard
-    input, with all that it has started."""
-    lines = [_WATCH if sandboxed else "exec </dev/null", *_ulimits(limits, sandboxed)]
-    script = "\n".join([*lines, 'exec /bin/sh -c "$1"'])
-    program = ["/bin/sh", "-c", script, "sh", command]
-    return program if sandboxed else shim.command(program, grace=_GRACE_SECONDS)
+def guarded(command: str, limits: Limits) -> list[str]:
+    """How a command is called without a sandbox so that it keeps to `limits`, and dies with who
+    holds its standard input, with all that it has started."""
+    return shim.command(limited(command, limits, sandboxed=False), grace=_GRACE_SECONDS)
+
+
+def limited(command: str, limits: Limits, *, sandboxed: bool) -> list[str]:
+    """How a command is called so that it keeps to `limits`."""
+    # In one line with the first of the command, whose lines are counted where it is wrong.
+    before = "; ".join(["exec </dev/null", *_ulimits(limits, sandboxed)])
+    return ["/bin/sh", "-c", f"{before}; {command}"]
+
+
+def watched(sandbox: list[str], told: int, enter: str = "") -> list[str]:
+    """How a sandbox is started so that it dies with who holds its standard input, with all that is
+    in it; `enter` is what a shell does first. For Linux.
+
+    A line with the number of the process that sees to it goes to the descriptor `told`.
+    """
+    script = f'{_WATCH}echo $! >/dev/fd/{told}\n{enter}exec "$@"'
+    return ["/bin/sh", "-c", script, "sh", *sandbox]
 
 
 def counts_processes() -> bool:

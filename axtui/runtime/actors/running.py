@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from axtui.agent import ToolError
 from axtui.runtime.actors.cgroup import ControlGroup
+from axtui.runtime.actors.limits import watched
 from axtui.runtime.actors.sandbox import NoSandbox, Sandbox, View
 
 # How long a sandbox may take to come about, and what was killed to go.
@@ -109,7 +110,10 @@ class Running:
         self._group = group
         self._transports: list[asyncio.BaseTransport] = []
         self._status = asyncio.StreamReader()
-        self._first = asyncio.ensure_future(self._first_process())
+        # Of the sandbox's first process, which goes when all others in there are gone, and of that
+        # which ends it when the guard is closed.
+        self._first = self._watch = -1
+        self._begun = asyncio.ensure_future(self._begin())
 
     @classmethod
     async def start(
@@ -121,17 +125,18 @@ class Running:
         variables: Mapping[str, str],
         output: Output,
     ) -> Running:
-        """Start what `guarded` made. Raises ToolError if that can't be done."""
+        """Start a command that `limited` or, without a sandbox, `guarded` made. Raises ToolError if
+        that can't be done."""
         stdin, guard = os.pipe()
         said, stdout = _wide_pipe()
         heard, status = _patient_pipe() if sandbox else os.pipe()
         filter = sandbox.open_filter() if sandbox else -1
         inherited = [end for end in (status, filter) if sandbox and end >= 0]
         try:
-            before = sandbox.arguments(view, filter, status) if sandbox else []
+            if sandbox:
+                command = [*sandbox.arguments(view, filter, status), *command]
+                command = watched(command, status, group.entering() if group else "")
             process = await asyncio.create_subprocess_exec(
-                *(group.entering() if group else ()),
-                *before,
                 *command,
                 cwd=None if sandbox else view.workspace,
                 env=variables,
@@ -141,8 +146,6 @@ class Running:
                 pass_fds=inherited,
                 start_new_session=True,
             )
-            if sandbox:
-                _kill_when_closed(stdin, process.pid)
         except (OSError, ValueError, NoSandbox) as error:
             for end in (guard, said, heard):
                 os.close(end)
@@ -169,9 +172,9 @@ class Running:
         finally:
             self._kill()
         status = self._exit.result() if await self.wait(END_SECONDS) else -signal.SIGKILL
-        await asyncio.wait({self._first}, timeout=END_SECONDS)
-        if self._pidfd >= 0:
-            await _gone(self._pidfd)
+        await asyncio.wait({self._begun}, timeout=END_SECONDS)
+        for pidfd in self._pidfds:
+            await _gone(pidfd)
         await self._all_said()
         return status if status >= 0 else 128 - status
 
@@ -184,16 +187,16 @@ class Running:
         """Let go of everything. What couldn't be ended by now is left."""
         for transport in self._transports:
             transport.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
+        for pidfd in self._pidfds:
+            os.close(pidfd)
         self._exit.cancel()
-        self._first.cancel()
+        self._begun.cancel()
         if self._group is not None:
             await self._group.close()
 
     @property
-    def _pidfd(self) -> int:
-        return self._first.result() if self._first.done() else -1
+    def _pidfds(self) -> list[int]:
+        return [pidfd for pidfd in (self._first, self._watch) if pidfd >= 0]
 
     async def _listen(self, said: int, heard: int) -> None:
         """Take what the command says, and what bubblewrap says of it."""
@@ -203,11 +206,15 @@ class Running:
         hearing = await loop.connect_read_pipe(lambda: status, os.fdopen(heard, "rb", 0))
         self._transports = [listening[0], hearing[0]]
 
-    async def _first_process(self) -> int:
-        """A pidfd of the sandbox's first process, which goes when all others in there are gone;
-        -1 if there's none, or none any more."""
+    async def _begin(self) -> None:
+        """Learn of the processes of the sandbox that aren't children of ours."""
+        self._watch = await self._told_of(rb"(\d+)")
         # Half a line if bubblewrap is killed right then, but the number is whole.
-        pid = re.search(rb'"child-pid": (\d+)', await self._status.readline())
+        self._first = await self._told_of(rb'.*"child-pid": (\d+)')
+
+    async def _told_of(self, pattern: bytes) -> int:
+        """A pidfd of the process that a line names; -1 if there's none, or none any more."""
+        pid = re.match(pattern, await self._status.readline())
         with contextlib.suppress(ProcessLookupError):
             return os.pidfd_open(int(pid[1])) if pid else -1
         return -1
@@ -216,7 +223,7 @@ class Running:
         """Let the guard end a command that is in no sandbox; let a sandbox begin: bubblewrap's
         first process would wait for ever if its second were killed before."""
         if self._sandboxed:
-            await asyncio.wait({self._first}, timeout=START_SECONDS)
+            await asyncio.wait({self._begun}, timeout=START_SECONDS)
         else:
             self._signal(signal.SIGTERM)
             await self.wait(END_SECONDS)
@@ -226,9 +233,9 @@ class Running:
             self._group.kill()
         if self._sandboxed:
             self._signal(signal.SIGKILL)
-        if self._pidfd >= 0:
+        if self._first >= 0:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(self._first, signal.SIGKILL)
         if self._guard >= 0:
             # Whoever watches this ends all the rest at once.
             os.close(self._guard)
@@ -266,21 +273,6 @@ async def _gone(pidfd: int) -> None:
     # Whoever is process 1 of a container has inherited it.
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)  # noqa: ASYNC222
-
-
-def _kill_when_closed(read_end: int, group: int) -> None:
-    """Have the kernel kill a process group once nobody can write to a pipe any more, which is what
-    the death of a controller looks like. See F_SETSIG in fcntl(2).
-
-    Not bubblewrap's own --die-with-parent: its first process could learn of that death, and die,
-    after it has made its second and before it has let that begin, which would wait for ever.
-    """
-    if sys.platform == "linux":
-        fcntl.fcntl(read_end, fcntl.F_SETSIG, signal.SIGKILL)
-        with contextlib.suppress(ProcessLookupError):
-            fcntl.fcntl(read_end, fcntl.F_SETOWN, -group)
-        flags = fcntl.fcntl(read_end, fcntl.F_GETFL)
-        fcntl.fcntl(read_end, fcntl.F_SETFL, flags | os.O_ASYNC)
 
 
 def _wide_pipe() -> tuple[int, int]:

@@ -173,7 +173,7 @@ def _mounts(view: View) -> dict[str, tuple[str, ...]]:
         mounts[path] = ("--size", str(TEMPORARY_BYTES), "--tmpfs", path)
     if view.network:
         mounts |= _name_servers()
-    for path in (*_toolchains(), *view.readable):
+    for path in (*_toolchains(os.environ.get("PATH", ""), home_folder()), *view.readable):
         if not within(path, (view.workspace, *_SYSTEM)):
             mounts[path] = ("--ro-bind-try", path, path)
     for path in (*_secrets(), *_to_hide(view)):
@@ -213,18 +213,22 @@ def _name_servers() -> dict[str, tuple[str, ...]]:
     return {} if within(path, _SYSTEM) else {path: ("--ro-bind-try", path, path)}
 
 
-def _toolchains() -> Iterator[str]:
+@functools.cache
+def _toolchains(path: str, home: str) -> tuple[str, ...]:
     """What PATH names outside of the system and the home folder, and the Python that runs us."""
-    homes = {home_folder(), os.path.realpath(home_folder())}
+    homes = {home, os.path.realpath(home)}
     named = [sys.prefix, sys.base_prefix]
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
+    for folder in path.split(os.pathsep):
         above = os.path.dirname(folder)
         whole = any(os.path.exists(os.path.join(above, name)) for name in ("lib", "pyvenv.cfg"))
         named.append(above if whole else folder)
-    for path in map(os.path.normpath, named):
-        at_home = any(within(path, [home]) or within(home, [path]) for home in homes)
-        if os.path.isabs(path) and not at_home and os.path.isdir(path):
-            yield path
+    return tuple(
+        folder
+        for folder in map(os.path.normpath, named)
+        if os.path.isabs(folder)
+        and os.path.isdir(folder)
+        and not any(within(folder, [home]) or within(home, [folder]) for home in homes)
+    )
 
 
 @functools.cache
