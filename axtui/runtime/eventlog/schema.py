@@ -39,11 +39,13 @@ _LITTLE_SPACE = 64 * 1024
 
 def _into_blocks(connection: sqlite3.Connection) -> None:
     """What had a row for each event that has settled."""
-    for statement in (
-        "INSERT INTO settled SELECT * FROM fresh",
-        "DROP VIEW events",
-        "DROP TABLE fresh",
+    _execute(
+        connection,
         """
+        INSERT INTO settled SELECT * FROM fresh;
+        DROP VIEW events;
+        DROP TABLE fresh;
+
         -- Where events are written first, in the order they came: a commit of many runs touches a
         -- few pages at the end of this table, not one of each run's. Kept short, see writer.py.
         CREATE TABLE fresh (
@@ -52,9 +54,8 @@ def _into_blocks(connection: sqlite3.Connection) -> None:
             kind TEXT NOT NULL,
             envelope BLOB NOT NULL,
             payload BLOB
-        ) STRICT
-        """,
-        """
+        ) STRICT;
+
         -- Where they come to rest: see blocks.py. `kinds` are those in it, each between commas.
         CREATE TABLE blocks (
             id INTEGER PRIMARY KEY,
@@ -63,22 +64,20 @@ def _into_blocks(connection: sqlite3.Connection) -> None:
             last INTEGER NOT NULL,
             kinds TEXT NOT NULL,
             records BLOB NOT NULL
-        ) STRICT
-        """,
-        "CREATE UNIQUE INDEX blocks_place ON blocks (number, first, kinds)",
-        """
+        ) STRICT;
+        CREATE UNIQUE INDEX blocks_place ON blocks (number, first, kinds);
+
         -- The first event that a request has caused.
         CREATE TABLE requests (
             number INTEGER NOT NULL,
             id TEXT NOT NULL,
             seq INTEGER NOT NULL,
             PRIMARY KEY (number, id)
-        ) STRICT, WITHOUT ROWID
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO requests SELECT number, request_id, min(seq) FROM settled
+            WHERE request_id IS NOT NULL GROUP BY number, request_id;
         """,
-        "INSERT INTO requests SELECT number, request_id, min(seq) FROM settled"
-        " WHERE request_id IS NOT NULL GROUP BY number, request_id",
-    ):
-        connection.execute(statement)
+    )
     store(
         connection,
         connection.execute(
@@ -244,17 +243,29 @@ def migrate(
     connection: sqlite3.Connection,
     migrations: Sequence[str | Callable[[sqlite3.Connection], None]],
 ) -> None:
-    """Run those migrations that the file hasn't seen, each in a transaction with its version."""
+    """Run those migrations that the file hasn't seen, all of them in one transaction."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    for number, migration in enumerate(migrations[version:], start=version + 1):
-        done = f"PRAGMA user_version = {number}"
+    if version == len(migrations):
+        return
+    connection.execute("BEGIN")
+    for migration in migrations[version:]:
         if isinstance(migration, str):
-            connection.executescript(f"BEGIN; {migration}; {done}; COMMIT")
+            _execute(connection, migration)
         else:
-            connection.execute("BEGIN")
             migration(connection)
-            connection.execute(done)
-            connection.execute("COMMIT")
+    connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    connection.execute("COMMIT")
+
+
+def _execute(connection: sqlite3.Connection, script: str) -> None:
+    # Not `executescript`, which would end a transaction that has begun.
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)
+            statement = ""
+    connection.execute(statement)
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:

@@ -614,11 +614,11 @@ class TestMigration:
         assert await faults(log) == []
 
     def test_each_step_is_taken_once_and_whole(self, tmp_path):
-        steps = ("CREATE TABLE a (x)", "CREATE TABLE b (x); INSERT INTO b VALUES (1)")
+        steps = ("CREATE TABLE a (x)", "CREATE TABLE b (x);\nINSERT INTO b VALUES (1)")
         with closing(connect(tmp_path / "db", write=True)) as connection:
             migrate(connection, steps[:1])
             with pytest.raises(sqlite3.OperationalError):
-                migrate(connection, (steps[0], "CREATE TABLE b (x); nonsense"))
+                migrate(connection, (steps[0], "CREATE TABLE b (x);\nnonsense"))
         with closing(connect(tmp_path / "db", write=True)) as connection:
             assert connection.execute("PRAGMA user_version").fetchone() == (1,)
             for _ in range(2):
@@ -630,7 +630,7 @@ class TestMigration:
         records = await write(sqlite.write(), "c", note())
         await sqlite.close()
         with monkeypatch.context() as patch:
-            patch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "DELETE FROM blocks; nonsense"))
+            patch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "DELETE FROM blocks;\nnonsense"))
             with pytest.raises(LogError):
                 sqlite.write()
         assert open_files(sqlite.path.parent) == []
