@@ -46,7 +46,7 @@ def _in_database(path: Path) -> list[str]:
                     data = value if isinstance(value, bytes) else str(value).encode()
                     if CANARY.encode() in data:
                         found.append(f"{table[0]}.{column}")
-    assert {"events", "conversations"} <= set(tables)
+    assert {"conversations", "fresh", "blocks"} <= set(tables)
     return found
 
 
