@@ -28,6 +28,7 @@ _CONFIG = f"""\
 agents:
   - id: tells
     python: bench.work:tells
+    isolation: inline
 policy:
   budget:
     steps: {MAX_STEPS}

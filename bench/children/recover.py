@@ -17,7 +17,7 @@ async def main(steps: int, verb: str, folder: Path) -> None:
     client = connect(
         Config(
             data_dir=folder,
-            agents=(Agent("tells", "bench.work:tells"),),
+            agents=(Agent("tells", "bench.work:tells", isolation="inline"),),
             policy=Policy(budget=Budget(steps=MAX_STEPS)),
         )
     )
