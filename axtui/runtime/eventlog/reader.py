@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -254,12 +255,12 @@ class Reader:
         found: list[Record] = []
         after, limit = within(query.after), within(query.limit)
         last = ALL if query.before is None else within(query.before - 1)
-        for part in reversed(parts) if query.newest_first else parts:
-            span = part.number, max(after, part.after), min(last, part.end)
-            for records in self._stored(*span, query):
-                found += records
-                if len(found) >= limit:
-                    break
+        stored = (
+            self._stored(part.number, max(after, part.after), min(last, part.end), query)
+            for part in (reversed(parts) if query.newest_first else parts)
+        )
+        for records in chain.from_iterable(stored):
+            found += records
             if len(found) >= limit:
                 break
         del found[limit:]
