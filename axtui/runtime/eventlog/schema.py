@@ -265,7 +265,8 @@ def _execute(connection: sqlite3.Connection, script: str) -> None:
         if sqlite3.complete_statement(statement):
             connection.execute(statement)
             statement = ""
-    connection.execute(statement)
+    if statement.strip():
+        connection.execute(statement)
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
