@@ -39,7 +39,13 @@ class Append(Commit):
     """One append on its way to the disk, and what the store is told with it."""
 
     __slots__ = (
-        *("blob_refs", "blobs", "conversation", "head", "keyframes", "requests", "rows"),
+        "blob_refs",
+        "blobs",
+        "conversation",
+        "head",
+        "keyframes",
+        "requests",
+        "rows",
         "summary",
     )
 

@@ -31,7 +31,7 @@ def _materialise(connection: sqlite3.Connection, fork: int) -> None:
     for part in segments(connection, fork)[:-1]:
         where = (fork, part.number, part.after, part.end)
         # The requests stay the source's: in the fork nobody has made them.
-        for block in list(settled(connection, part.number, part.after, part.end)):
+        for block in settled(connection, part.number, part.after, part.end):
             records = block.within(part.after, part.end).records()
             store(connection, ((fork, *record) for record in records))
         connection.execute(

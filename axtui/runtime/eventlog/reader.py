@@ -287,8 +287,10 @@ class Reader:
         for block in settled(self._connection, number, after, last):
             block.check()
             yield block.within(after, last)
-        recent = fresh(self._connection, number, after, last, limit=PAGE)
-        yield from map(Block.of, portions(recent, BLOCK_BYTES))
+            after = block.last
+        while recent := fresh(self._connection, number, after, last, limit=PAGE):
+            yield from map(Block.of, portions(recent, BLOCK_BYTES))
+            after = recent[-1].seq
 
     def _check_gapless(
         self, conversation_id: str, found: Sequence[Record], after: int, newest_first: bool

@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from axtui.runtime.eventlog import writer
-from axtui.runtime.eventlog.base import LogDamaged
+from axtui.runtime.eventlog.base import ALL, PAGE, LogDamaged
 from axtui.runtime.eventlog.blocks import BLOCK, BLOCK_BYTES
 from axtui.runtime.eventlog.schema import connect
 
@@ -50,6 +50,16 @@ async def test_a_fork_begins_within_a_block(sqlite, monkeypatch):
     assert spans(sqlite.path)[2][0] == (1, 50)
     assert await everything(log, "f") == before
     assert await faults(log) == []
+
+
+async def test_a_fork_of_much_that_is_fresh_is_packed_whole(sqlite):
+    log = sqlite.write()
+    await write(log, "a", *notes(PAGE + 100))
+    await fork(log, "a", PAGE + 50, "f", note())
+    blocks = await log.packed("f", after=0, last=ALL, size=1 << 30)
+    records = [record for block in blocks for record in block.records()]
+    assert records == await everything(log, "f")
+    assert len(records) > PAGE + 50
 
 
 async def test_a_block_is_no_larger_than_one_reads_at_once(sqlite, monkeypatch):
