@@ -159,6 +159,7 @@ class Reader:
     def packed(self, conversation_id: str, after: int, last: int, size: int) -> list[Block]:
         """Events in blocks."""
         found: list[Block] = []
+        after, last = within(after), within(last)
         for part in segments(self._connection, self.number_of(conversation_id)):
             for block in self._blocks(part.number, max(after, part.after), min(last, part.end)):
                 if block.first != after + 1:

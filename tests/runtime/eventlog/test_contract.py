@@ -292,7 +292,8 @@ class TestReading:
         await write(log, "f", *notes(2))
         for name in ("c", "f"):
             records = await everything(log, name)
-            for after, last, size in product([0, 1, 3, 4, 7], [1, 4, 5, 6, 99], [1, 300, 9999]):
+            afters, lasts = [-5, 0, 1, 3, 4, 7, 2**70], [-(2**70), 0, 1, 4, 5, 6, 2**70]
+            for after, last, size in product(afters, lasts, [1, 300, 9999]):
                 blocks = await log.packed(name, after=after, last=last, size=size)
                 wanted = [record for record in records if after < record.seq <= last]
                 found = [record for block in blocks for record in block.records()]
