@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from axtui.model.events import Record
 from axtui.v1 import event_pb2 as pb
+
+# The record of a tuple: a third faster than `Record._make`, which reading spends half its time in.
+as_record: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
 
 
 class Block(NamedTuple):
@@ -24,13 +28,22 @@ class Block(NamedTuple):
         return cls(records[0].seq, records[-1].seq, pack(records))
 
     def check(self) -> None:
-        """Raise DecodeError if it doesn't hold what it should."""
-        self._check_seqs(_parsed(self.data).seqs[:])
+        """Raise DecodeError if it has other seqs than it should. If anything else is wrong, whoever
+        takes it apart finds out."""
+        # What a damaged block says of itself may be far beyond any memory.
+        if 0 < self.first <= self.last < self.first + len(self.data):
+            seqs = pb.Records(seqs=range(self.first, self.last + 1))
+            # Fields are serialised in the order of their numbers.
+            if self.data.startswith(seqs.SerializeToString()):
+                return
+        raise self._damage()
 
     def records(self) -> list[Record]:
         """The events. Raises DecodeError."""
+        self.check()
         records = unpack(self.data)
-        self._check_seqs([record.seq for record in records])
+        if len(records) != self.last - self.first + 1:
+            raise self._damage()
         return records
 
     def within(self, after: int, last: int) -> Block:
@@ -39,12 +52,8 @@ class Block(NamedTuple):
             return self
         return self.of([record for record in self.records() if after < record.seq <= last])
 
-    def _check_seqs(self, seqs: Sequence[int]) -> None:
-        # What a damaged block says of itself may be far beyond any memory.
-        if not seqs or self.last - self.first + 1 != len(seqs):
-            raise DecodeError(f"{len(seqs)} events where {self.first} to {self.last} should be")
-        if seqs != [*range(self.first, self.last + 1)]:
-            raise DecodeError(f"other events where {self.first} to {self.last} should be")
+    def _damage(self) -> DecodeError:
+        return DecodeError(f"other events where {self.first} to {self.last} should be")
 
 
 def pack(records: Sequence[Record]) -> bytes:
@@ -60,21 +69,16 @@ def pack(records: Sequence[Record]) -> bytes:
 
 def unpack(data: bytes) -> list[Record]:
     """The records in the bytes of a `Records`. Raises DecodeError."""
-    packed = _parsed(data)
+    packed = pb.Records.FromString(data)
     # As lists: protobuf takes twice as long to hand out one value after the other.
     columns = packed.seqs[:], packed.kinds[:], packed.envelopes[:], packed.payloads[:]
-    records = list(map(Record._make, zip(*columns, strict=True)))
+    if len({len(column) for column in columns}) > 1:
+        raise DecodeError("columns of different lengths")
+    records = list(map(as_record, zip(*columns, strict=True)))
     if packed.erased:
         erased = set(packed.erased)
         records = [r._replace(payload=None) if r.seq in erased else r for r in records]
     return records
-
-
-def _parsed(data: bytes) -> pb.Records:
-    packed = pb.Records.FromString(data)
-    if not (len(packed.seqs) == len(packed.kinds) == len(packed.envelopes) == len(packed.payloads)):
-        raise DecodeError("columns of different lengths")
-    return packed
 
 
 def portions(records: Sequence[Record], size: int) -> Iterator[Sequence[Record]]:

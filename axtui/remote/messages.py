@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import fields, replace
 from hashlib import sha256
+from itertools import chain
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -91,7 +92,7 @@ def error_of(told: sv.Problem) -> Exception:
 def records_of(page: sv.Page) -> list[Record]:
     """The events of a page. Raises LogDamaged if these are none."""
     try:
-        return [record for data in page.records for record in unpack(data)]
+        return [*chain.from_iterable(map(unpack, page.records))]
     except DecodeError as error:
         raise LogDamaged(
             f"what the server has sent are no events: {error}", "`axtui verify` says what is wrong"

@@ -69,8 +69,16 @@ class TestBlock:
 
     @pytest.mark.parametrize("look", [Block.check, Block.records])
     def test_so_is_nothing(self, look):
-        with pytest.raises(DecodeError, match="0 events"):
+        with pytest.raises(DecodeError, match="where 1 to 0 should be"):
             look(Block(1, 0, b""))
+
+    def test_so_are_more_behind_what_it_should_hold(self):
+        with pytest.raises(DecodeError, match="where 5 to 9 should be"):
+            Block(5, 9, pack(row(5, 9)) + pack(row(10, 10))).records()
+
+    def test_one_that_is_cut_is_found_when_it_is_taken_apart(self):
+        with pytest.raises(DecodeError):
+            Block(5, 9, pack(row(5, 9))[:-1]).records()
 
     def test_what_is_within(self):
         block = Block.of(row(5, 9))

@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from axtui.model.events import Record
-from axtui.model.records import Block, portions
+from axtui.model.records import Block, as_record, portions
 
 # Those from 1 to 128, from 129 to 256 and so on are put together once the last of them is there.
 BLOCK = 128
@@ -120,7 +120,7 @@ def _records(rows: Sequence[tuple[Any, ...]]) -> list[Record]:
     for types, column in zip(_RECORD_TYPES, zip(*rows, strict=True), strict=False):
         if not types.issuperset(map(type, column)):
             raise DecodeError("an event")
-    return list(map(Record._make, rows))
+    return list(map(as_record, rows))
 
 
 def _taken_back(connection: sqlite3.Connection, number: int, before: int) -> list[Record]:

@@ -40,7 +40,7 @@ async def meddle(store, *statements):
 
 
 GAP = "a gap"
-GAPS = {"fresh": "event 3", "settled": "9 events where 1 to 10 should be"}
+GAPS = {"fresh": "event 3", "settled": "other events where 1 to 10 should be"}
 A = "number = (SELECT number FROM conversations WHERE id = 'a')"
 
 
