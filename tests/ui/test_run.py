@@ -75,22 +75,20 @@ async def test_the_newest_event_is_shown_and_inspected(
         await until(pilot, lambda: "204" in text_of(timeline))
         assert timeline.seq == 204
         await pilot.press("up", "up")
-        assert timeline.seq == 202
+        await until(pilot, lambda: timeline.seq == 202)
         await pilot.press("enter")
         inspector = screen.query_one(Inspector)
-        await until(pilot, lambda: "#202" in text_of(inspector))
-        assert inspector.has_focus
+        await until(pilot, lambda: "#202" in text_of(inspector) and inspector.has_focus)
         if size[0] < 80:
             assert not timeline.region.width or not screen.query_one("#main").display
-            assert inspector.size.width >= size[0] - 2
+            await until(pilot, lambda: inspector.size.width >= size[0] - 2)
         await pilot.press("escape")
-        assert timeline.has_focus
-        assert timeline.size.width > 0
+        await until(pilot, lambda: timeline.has_focus and timeline.size.width > 0)
         for key in ("f3", "f4", "f5"):
             await pilot.press(key)
             await until(pilot, lambda key=key: key.upper() in title(screen.query_one("#main")))
         await pilot.press("f2")
-        assert screen.query_one(Timeline).has_focus
+        await until(pilot, lambda: screen.query_one(Timeline).has_focus)
 
 
 async def test_a_long_log_is_opened_by_a_few_pages(tmp_path: Path) -> None:
