@@ -6,6 +6,7 @@ Kill it at any moment: `axtui exec --conversation ID --resume` goes on from the 
 from __future__ import annotations
 
 import argparse
+import asyncio
 from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import UsageError, amount, duration, json_argument, name, text_argument
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from axtui.client import Client
     from axtui.model.summary import Listed
 
+# An agent elsewhere may take longer to be there, and is told of then.
+_SLOW_SECONDS = 1.0
 EPILOG = """\
 exit status: 0 completed, 1 failed, 2 the call is wrong, 3 waits or is paused (what to type next
 is printed), 4 refused, 5 something needed can't be reached, 6 canceled, 130 or 143 interrupted.
@@ -158,9 +161,13 @@ async def _left(session: Session) -> int:
 
 
 async def _start(session: Session, text: str) -> None:
-    await session.client.start(
-        session.conversation_id, text, session.args.agent or "", session.options
-    )
+    agent = session.args.agent or ""
+    word = f"Waiting for agent {agent!r} to answer …" if agent else "Waiting for the agent …"
+    slow = asyncio.get_running_loop().call_later(_SLOW_SECONDS, session.renderer.note, word)
+    try:
+        await session.client.start(session.conversation_id, text, agent, session.options)
+    finally:
+        slow.cancel()
     session.interrupt.conversation_id = session.conversation_id
 
 

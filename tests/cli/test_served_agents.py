@@ -39,7 +39,9 @@ def test_one_is_run(served: Cli) -> None:
 def test_one_that_cannot_be_reached_is_status_5(served: Cli) -> None:
     done = served.run("exec", "--agent", "gone", "--conversation", "c", "--input", "x")
     assert (done.status, done.out) == (5, "")
-    assert done.err.splitlines()[0] == f"axtui: {GONE}"
+    waited, why, *_ = done.err.splitlines()
+    assert waited == "Waiting for agent 'gone' to answer …"
+    assert why == f"axtui: {GONE}"
     assert "c" not in served.run("list").out.split()
 
 
