@@ -75,6 +75,9 @@ class SqliteLog:
         self._failed: LogError | None = None
         self._pending: list[Append] = []
         self._open: WeakValueDictionary[str, Conversation] = WeakValueDictionary()
+        # One at a time is opened or made: what was read of it must still hold, though another that
+        # had it open meanwhile has written to it and let it go.
+        self._opening = asyncio.Lock()
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._next_number = 0
         # Numbers of conversations that were purged since this was opened.
@@ -204,26 +207,23 @@ class SqliteLog:
     async def conversation(self, conversation_id: str, *, create: bool = False) -> Conversation:
         """The write side of a conversation. Raises UnknownConversation unless `create`."""
         self._check_writable()
-        opened = self._open.get(conversation_id)
-        if opened is not None:
-            return opened
-        loaded = await self._in_thread(self._reader.load, conversation_id)
-        # Somebody else may have opened it while this was reading; there must be one.
-        opened = self._open.get(conversation_id)
-        if opened is not None:
-            return opened
-        if loaded is None:
-            if not create:
+        async with self._opening:
+            opened = self._open.get(conversation_id)
+            if opened is not None:
+                return opened
+            loaded = await self._in_thread(self._reader.load, conversation_id)
+            if loaded is None:
+                if not create:
+                    raise UnknownConversation(conversation_id)
+                return self._new(conversation_id)
+            if loaded.number in self._gone:
                 raise UnknownConversation(conversation_id)
-            return self._new(conversation_id)
-        if loaded.number in self._gone:
-            raise UnknownConversation(conversation_id)
-        conversation = Conversation(self, loaded.number, conversation_id, loaded.head)
-        conversation.state = loaded.state
-        conversation.summary = summarise(loaded.state)
-        conversation.keyframe_seq = loaded.keyframe_seq
-        self._open[conversation_id] = conversation
-        return conversation
+            conversation = Conversation(self, loaded.number, conversation_id, loaded.head)
+            conversation.state = loaded.state
+            conversation.summary = summarise(loaded.state)
+            conversation.keyframe_seq = loaded.keyframe_seq
+            self._open[conversation_id] = conversation
+            return conversation
 
     async def fork(self, source_id: str, seq: int, new_id: str) -> Conversation:
         """The write side of a conversation whose first `seq` events are the source's.
@@ -231,17 +231,18 @@ class SqliteLog:
         It exists once something is appended. Raises LogError if `new_id` does already.
         """
         self._check_writable()
-        await self._refuse_taken(new_id)
-        source = await self._in_thread(self._reader.load, source_id, seq)
-        if source is None or source.number in self._gone:
-            raise UnknownConversation(source_id)
-        conversation = self._new(new_id)
-        conversation.head = source.head
-        conversation.committed_seq = seq
-        conversation.state = source.state
-        conversation.parent = (source.number, seq)
-        conversation.keyframe_seq = source.keyframe_seq
-        return conversation
+        async with self._opening:
+            await self._refuse_taken(new_id)
+            source = await self._in_thread(self._reader.load, source_id, seq)
+            if source is None or source.number in self._gone:
+                raise UnknownConversation(source_id)
+            conversation = self._new(new_id)
+            conversation.head = source.head
+            conversation.committed_seq = seq
+            conversation.state = source.state
+            conversation.parent = (source.number, seq)
+            conversation.keyframe_seq = source.keyframe_seq
+            return conversation
 
     async def purge(self, conversation_id: str) -> None:
         """Remove a conversation's events for good. Forks of it get what they refer to."""
@@ -270,17 +271,16 @@ class SqliteLog:
         Raises LogError if there is a conversation of that id.
         """
         self._check_writable()
-        await self._refuse_taken(conversation_id)
-        await self._new(conversation_id).restore(records, blobs)
+        async with self._opening:
+            await self._refuse_taken(conversation_id)
+            conversation = self._new(conversation_id)
+        await conversation.restore(records, blobs)
 
     async def _refuse_taken(self, conversation_id: str) -> None:
-        if await self.find(conversation_id) is not None:
+        if conversation_id in self._open or await self.find(conversation_id) is not None:
             raise Taken(conversation_id)
 
     def _new(self, conversation_id: str) -> Conversation:
-        # Looked up once more: somebody else may have made it meanwhile.
-        if conversation_id in self._open:
-            raise Taken(conversation_id)
         conversation = Conversation(self, self._next_number, conversation_id, Head())
         conversation.state.version = FOLD_VERSION
         self._next_number += 1
