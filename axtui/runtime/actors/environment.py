@@ -12,6 +12,7 @@ from axtui.agent import ToolError, call
 from axtui.runtime.actors.cgroup import ControlGroup, remove_stale
 from axtui.runtime.actors.files import Workspace
 from axtui.runtime.actors.limits import guarded, is_superuser, limited
+from axtui.runtime.actors.patience import to_the_end
 from axtui.runtime.actors.running import Output, Running
 from axtui.runtime.actors.sandbox import Sandbox, View, find_sandbox, home_folder, within
 from axtui.runtime.config import Environment as Settings
@@ -179,8 +180,14 @@ async def _not_canceled(starting: Coroutine[Any, Any, Running]) -> Running:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        with contextlib.suppress(ToolError):
-            running = await task
-            await running.end()
-            await running.close()
+        await to_the_end(_undone(task))
         raise
+
+
+async def _undone(starting: asyncio.Future[Running]) -> None:
+    with contextlib.suppress(ToolError):
+        running = await starting
+        try:
+            await running.end()
+        finally:
+            await running.close()

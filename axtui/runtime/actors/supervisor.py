@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axtui.runtime.actors import shim
+from axtui.runtime.actors.patience import to_the_end
 from axtui.runtime.actors.wire import CLOSED, Fault, Handler, Peer, connect
 
 MAX_CRASHES = 5
@@ -259,6 +260,10 @@ class Actor:
                 self._crashes.add()
             why = f"{self.spec.id} didn't start: {self.why}"
             raise Fault("start", why, reason=fault.code) from None
+        except asyncio.CancelledError:
+            # The next who needs it would start another beside it.
+            await to_the_end(self.stop("nobody waits for it any more"))
+            raise
 
     async def _live(self, process: asyncio.subprocess.Process, peer: Peer) -> None:
         """From the start to the end, whichever way that comes."""

@@ -35,6 +35,8 @@ def start(peer: Peer) -> dict[str, Handler]:
 async def hello(params: Any, progress: Progress) -> Any:
     if params == "refuse":
         raise Fault("config", "not like this")
+    if params == "never":
+        await asyncio.sleep(86399)
     if params == "exit":
         print("out of order", file=sys.stderr, flush=True)
         os._exit(9)

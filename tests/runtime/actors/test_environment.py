@@ -186,13 +186,16 @@ async def test_a_cancel_that_is_repeated_leaves_nothing_behind(make_place: MakeP
 
 
 @BOTH
-async def test_a_cancel_at_any_moment_leaves_nothing(any_place: Place) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_cancel_at_any_moment_leaves_nothing(any_place: Place, times: int) -> None:
     await any_place.output("echo warm")
     for turns in range(40):
         running = asyncio.ensure_future(any_place.run("sleep 86399"))
         for _ in range(turns):
             await asyncio.sleep(0)
-        running.cancel()
+        for _ in range(times):
+            running.cancel()
+            await asyncio.sleep(0)
         await asyncio.wait({running})
         assert running.cancelled()
     wait_until_gone(any_place.mark)

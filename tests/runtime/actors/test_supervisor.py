@@ -171,6 +171,19 @@ async def test_a_canceled_call_is_canceled_there(make: Make, tmp_path: Path) -> 
     assert (tmp_path / "said").read_text() == "canceled"
 
 
+async def test_who_leaves_while_it_starts_leaves_nothing_behind(make: Make) -> None:
+    actor = make("never")
+    call = asyncio.create_task(actor.call("echo", 1))
+    while not (pid := actor.pid):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    for _ in range(2):
+        call.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait({call})
+    assert call.cancelled()
+    assert (actor.state, actor.pid, _is_alive(pid)) == ("stopped", 0, False)
+
+
 async def test_progress_comes_before_the_result(make: Make) -> None:
     seen: list[int] = []
     assert await make().call("count", 1000, seen.append) == "done"

@@ -9,9 +9,8 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -30,6 +29,7 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from axtui.runtime.actors import shim
+from axtui.runtime.actors.patience import to_the_end
 from axtui.runtime.config import ToolServer
 
 MAX_LINE = 16 << 20
@@ -45,6 +45,9 @@ _CHUNK = 64 << 10
 _STOP_SECONDS = 2 * GRACE_SECONDS + 10
 _DEATH_SECONDS = 1.0
 _LAST_WORDS = 2_000
+_EXCERPT = 80
+_PART_BEFORE = re.compile(r"\A\S+\s*")
+_PART_BEHIND = re.compile(rb"\S+\Z")
 _FEW_VALUES = 64 << 10
 # A string is a single match, whatever is in it, and an open one goes to the end.
 _VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+|[\[{,]', re.DOTALL)
@@ -99,7 +102,7 @@ class StdioLink:
             self.over.set()
             # What it hasn't read by now it never will, and the shim waits for nothing else.
             process.stdin.transport.abort()
-            await _to_the_end(_gone(process))
+            await to_the_end(_gone(process))
             for task in (hearing, reading, writing):
                 task.cancel()
             for stream in (to_client, from_server, to_server, from_client):
@@ -107,7 +110,10 @@ class StdioLink:
 
     def last_words(self) -> str:
         """The end of what it printed as errors, as the end of a sentence."""
-        said = self._errors.decode(errors="replace").strip()[-_LAST_WORDS:]
+        said = self._errors.decode(errors="replace").strip()
+        if len(said) > _LAST_WORDS:
+            # Who redacts it knows no part of a secret.
+            said = _PART_BEFORE.sub("", said[-_LAST_WORDS:])
         return f", saying: {said}" if said else ""
 
     def _end(self, reason: str) -> None:
@@ -215,7 +221,8 @@ def _message(line: bytes) -> JSONRPCMessage:
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=False)
         kind = "JSON" if details[0]["type"] == "json_invalid" else "JSON-RPC"
-        said = repr(line[:80].decode(errors="replace"))
+        begun = line if len(line) <= _EXCERPT else _PART_BEHIND.sub(b"", line[:_EXCERPT])
+        said = repr(begun.decode(errors="replace"))
         raise _Misconduct(f"it printed what is not {kind}: {said}") from None
 
 
@@ -227,16 +234,3 @@ async def _gone(process: asyncio.subprocess.Process) -> None:
         # Something that even the shim can't end keeps it, or its pipes.
         if process.returncode is None:
             process.kill()
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await something short, whoever cancels meanwhile; and only then be canceled."""
-    task = asyncio.create_task(work)
-    canceled = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            canceled = error
-    if canceled is not None:
-        raise canceled
