@@ -47,10 +47,13 @@ class Block(NamedTuple):
         return records
 
     def within(self, after: int, last: int) -> Block:
-        """Those with after < seq <= last, of which there must be one. Raises DecodeError."""
+        """Those with after < seq <= last. Raises DecodeError, also where there are none."""
         if self.first > after and self.last <= last:
             return self
-        return self.of([record for record in self.records() if after < record.seq <= last])
+        records = [record for record in self.records() if after < record.seq <= last]
+        if not records:
+            raise self._damage()
+        return self.of(records)
 
     def _damage(self) -> DecodeError:
         return DecodeError(f"other events where {self.first} to {self.last} should be")

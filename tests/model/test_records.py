@@ -84,6 +84,8 @@ class TestBlock:
         block = Block.of(row(5, 9))
         assert block.within(4, 9) is block
         assert block.within(6, 8).records() == row(7, 8)
+        with pytest.raises(DecodeError, match="where 5 to 9 should be"):
+            block.within(9, 12)
 
 
 @given(st.lists(st.integers(0, 40)), st.integers(1, 60))

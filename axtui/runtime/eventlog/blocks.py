@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby
+from itertools import chain, groupby, pairwise
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -96,12 +96,23 @@ def store(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> No
         records = _records([row[1:] for row in group])
         if records[-1].seq % BLOCK == 0:
             records = _taken_back(connection, number, records[0].seq) + records
-        for portion in portions(records, BLOCK_BYTES):
+        for portion in chain.from_iterable(portions(r, BLOCK_BYTES) for r in _unbroken(records)):
             first, last, data = Block.of(portion)
             connection.execute(
                 "INSERT INTO blocks (number, first, last, kinds, records) VALUES (?,?,?,?,?)",
                 (number, first, last, kinds_in(portion), data),
             )
+
+
+def _unbroken(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Those that follow each other: in a damaged log some may be missing or doubled, and must not
+    make all of a block unreadable."""
+    start = 0
+    for at, (before, record) in enumerate(pairwise(records), 1):
+        if record.seq != before.seq + 1:
+            yield records[start:at]
+            start = at
+    yield records[start:]
 
 
 def kinds_in(records: Iterable[Record]) -> str:

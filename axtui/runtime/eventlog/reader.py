@@ -140,7 +140,10 @@ class Reader:
         if seq is None:
             head = self._head(number, conversation_id)
         else:
-            record = self._read(number, conversation_id, Query(after=seq - 1, limit=1))[0]
+            found = self._read(number, conversation_id, Query(after=seq - 1, limit=1))
+            if not found:
+                raise self._missing(conversation_id, seq)
+            [record] = found
             head = Head(seq, envelope_hash(record.envelope), state.time_us)
         return Loaded(number, head, state, keyframe_seq)
 
@@ -159,8 +162,9 @@ class Reader:
     def packed(self, conversation_id: str, after: int, last: int, size: int) -> list[Block]:
         """Events in blocks."""
         found: list[Block] = []
+        number = self.number_of(conversation_id)
         after, last = within(after), within(last)
-        for part in segments(self._connection, self.number_of(conversation_id)):
+        for part in segments(self._connection, number):
             for block in self._blocks(part.number, max(after, part.after), min(last, part.end)):
                 if block.first != after + 1:
                     raise self._missing(conversation_id, after + 1)
@@ -169,6 +173,8 @@ class Reader:
                 size -= len(block.data)
                 if size <= 0:
                     return found
+        if after < min(last, self._head(number, conversation_id).seq):
+            raise self._missing(conversation_id, after + 1)
         return found
 
     def request_seq(self, conversation_id: str, request_id: str) -> int | None:

@@ -4,10 +4,11 @@ from contextlib import closing
 
 import pytest
 
-from axtui.runtime.eventlog import writer
+from axtui.runtime.eventlog import conversation, writer
 from axtui.runtime.eventlog.base import ALL, PAGE, LogDamaged
 from axtui.runtime.eventlog.blocks import BLOCK, BLOCK_BYTES
 from axtui.runtime.eventlog.schema import connect
+from tests.meddling import unsettle
 
 from .drafts import everything, faults, fork, note, notes, said, write
 
@@ -98,6 +99,38 @@ async def test_a_block_that_is_gone_is_missed(sqlite, monkeypatch):
         connection.execute("DELETE FROM blocks WHERE first = ?", (BLOCK + 1,))
     for asked in (log.read("a"), log.packed("a", after=0, last=3 * BLOCK, size=1 << 20)):
         with pytest.raises(LogDamaged, match=f"event {BLOCK + 1} "):
+            await asked
+
+
+async def test_what_is_sound_beside_a_gap_stays_readable(sqlite):
+    log = sqlite.write()
+    written = await write(log, "a", *notes(120))
+    await log.close()
+    with closing(connect(sqlite.path, write=True)) as connection:
+        unsettle(connection)
+        connection.execute("DELETE FROM fresh WHERE seq = 100")
+    log = sqlite.write()
+    assert spans(sqlite.path)[1] == [(1, 99), (101, 120)]
+    assert await log.read("a", before=100) == written[:99]
+    assert await log.read("a", after=100) == written[100:]
+    with pytest.raises(LogDamaged, match="event 100 "):
+        await log.read("a")
+
+
+async def test_an_end_that_is_gone_is_missed(sqlite, monkeypatch):
+    monkeypatch.setattr(writer, "FRESH_EVENTS", 1)
+    monkeypatch.setattr(conversation, "KEYFRAME_EVERY", BLOCK)
+    log = sqlite.write()
+    await write(log, "a", *notes(2 * BLOCK))
+    with closing(connect(sqlite.path, write=True)) as connection:
+        connection.execute("DELETE FROM blocks WHERE first = ?", (BLOCK + 1,))
+    size = {"last": 2 * BLOCK, "size": 1 << 20}
+    for asked in (
+        log.packed("a", after=0, **size),
+        log.packed("a", after=BLOCK, **size),
+        log.fork("a", 2 * BLOCK, "f"),
+    ):
+        with pytest.raises(LogDamaged, match=f"event {BLOCK + 1}|event {2 * BLOCK}"):
             await asked
 
 
