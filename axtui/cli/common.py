@@ -212,7 +212,8 @@ def read_config(args: argparse.Namespace) -> Config:
 
 def server_of(args: argparse.Namespace) -> str:
     """The server that is meant; empty: the log here."""
-    return args.server or os.environ.get("AXTUI_SERVER", "")
+    here = "" if args.data_dir else os.environ.get("AXTUI_SERVER", "")
+    return args.server or here
 
 
 def credentials_of(args: argparse.Namespace, server: str) -> Credentials:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -453,6 +454,7 @@ class RemoteClient:
         `request` then says; None each time that it is."""
         tries = _Tries(self)
         while True:
+            call = None
             try:
                 await self._connect()
                 call = getattr(self._stub, method)(request(), metadata=self._metadata)
@@ -463,17 +465,24 @@ class RemoteClient:
                 return
             except grpc.aio.AioRpcError as error:
                 delay = await tries.delay(error)
+            finally:
+                # Whoever leaves early: gRPC would keep it for as long as the channel.
+                if call is not None:
+                    call.cancel()
             yield None
             await asyncio.sleep(delay)
 
     async def _once(self, method: str, request: Any) -> AsyncIterator[Any]:
         """What comes of a call that can't go on where it was cut off."""
         await self._connect()
+        call = getattr(self._stub, method)(request, metadata=self._metadata)
         try:
-            async for reply in getattr(self._stub, method)(request, metadata=self._metadata):
+            async for reply in call:
                 yield reply
         except grpc.aio.AioRpcError as error:
             raise await self._explain(error) from None
+        finally:
+            call.cancel()
 
     async def _connect(self) -> None:
         if self._lost:
@@ -533,7 +542,7 @@ class _Tries:
 
     def __init__(self, client: RemoteClient) -> None:
         self._client = client
-        self._since = time.monotonic()
+        self._since = math.inf
         self._delay = _FIRST_DELAY
 
     async def failed(self, error: grpc.aio.AioRpcError) -> None:
@@ -546,7 +555,10 @@ class _Tries:
         client._lost = True
         explained = client._told(error)
         gone = isinstance(explained, Unreachable) and error.code() in _LOST
-        late = time.monotonic() - self._since > PATIENCE_SECONDS
+        now = time.monotonic()
+        # Since the first failure: before it, there may have been nothing to say for long.
+        self._since = min(self._since, now)
+        late = now - self._since > PATIENCE_SECONDS
         if not gone or late or not client._was_there:
             raise await client._explain(error) from None
         if not client.connection:

@@ -165,7 +165,17 @@ class Controller:
             if conversation.state.run.state == "paused":
                 # Its steps in flight may still have a moment to end.
                 await self._finished(conversation_id)
-            if not is_open(conversation.state) or conversation_id in self._driven:
+            if not is_open(conversation.state):
+                return conversation.state
+            if conversation_id in self._driven:
+                if options.approve or options.on_interrupted:
+                    raise Refused(
+                        "in_flight",
+                        f"the run of {conversation_id} is in flight, and keeps to what it was"
+                        " started with",
+                        f"`axtui approve {conversation_id}` answers what it asks; once it is"
+                        " paused, it can be resumed otherwise",
+                    )
                 return conversation.state
             run = conversation.state.run
             agent = self._registry.agent(run.agent)
@@ -485,11 +495,15 @@ class Controller:
             raise Refused("unknown", f"conversation {state.conversation_id} was deleted")
         if is_open(state):
             name = state.conversation_id
+            go_on = (
+                f"`axtui attach {name}` follows it"
+                if name in self._driven
+                else f"`axtui exec --conversation {name} --resume` goes on with it"
+            )
             raise Refused(
                 "in_flight",
                 f"conversation {name} has a run that hasn't ended",
-                f"`axtui exec --conversation {name} --resume` goes on with it, "
-                f"`axtui cancel {name}` ends it",
+                f"{go_on}, `axtui cancel {name}` ends it",
             )
 
     def _check_model(self, settings: dict[str, Any]) -> None:

@@ -211,6 +211,14 @@ def test_new_input_to_a_run_in_flight(samples: Cli) -> None:
     assert process.returncode == 0
 
 
+@here
+def test_a_data_directory_that_is_named_beats_a_server_of_the_environment(cli: Cli) -> None:
+    cli("exec", "--agent", "echo", "--input", "x", "--conversation", "c")
+    done = cli.program(*cli.args("list"), env={"AXTUI_SERVER": "localhost:1"})
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines()[1].startswith("c ")
+
+
 def test_new_input_to_a_run_that_has_not_ended(cli: Cli) -> None:
     waiting = cli("exec", *DEMO)
     done = cli("exec", "--conversation", waiting.id, "--input", "y", "--output", "json")

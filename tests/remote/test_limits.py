@@ -56,6 +56,15 @@ class TestCalls:
         open_[0].cancel()  # type: ignore[attr-defined]
         await _until_served(ann)
 
+    async def test_who_stops_watching_has_none_under_way(self, served: Serve) -> None:
+        server = await served(limits=ServerLimits(calls=20))
+        await server.local.start("c", "", "asker", RunOptions())
+        client = server.client(await server.token("viewer", "ann"))
+        for _ in range(60):
+            async for _page in client.watch("c", 0):
+                break
+        await client.close()
+
     async def test_of_all(self, served: Serve) -> None:
         server = await served(limits=ServerLimits(all_calls=2))
         await server.local.start("c", "", "asker", RunOptions())

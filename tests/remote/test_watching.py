@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import aclosing
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from axtui.remote import messages as msg
 from axtui.remote.client import RemoteClient
 from axtui.remote.dialing import Elsewhere
 from axtui.runtime.controller import RunOptions
+from axtui.runtime.errors import Unreachable
 from axtui.v1 import service_pb2 as sv
 
 from .conftest import Server
@@ -122,6 +124,24 @@ async def test_a_server_that_is_killed_and_comes_back(server: Server) -> None:
     assert back is not None
     assert (lost.code, back.code) == ("connection", "connection")
     assert server.address in lost.text
+    await client.close()
+
+
+async def test_patience_begins_with_the_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it, a run may have had nothing to say for longer than that."""
+    now = 0.0
+    monkeypatch.setattr(remote_client, "time", SimpleNamespace(monotonic=lambda: now))
+    client = RemoteClient(Elsewhere("localhost:1"))
+    client._was_there = True
+    tries = remote_client._Tries(client)
+    gone = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), None, "gone")
+    now = 2 * remote_client.PATIENCE_SECONDS
+    assert await tries.delay(gone) > 0
+    now += remote_client.PATIENCE_SECONDS
+    assert await tries.delay(gone) > 0
+    now += 1
+    with pytest.raises(Unreachable):
+        await tries.delay(gone)
     await client.close()
 
 

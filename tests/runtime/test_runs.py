@@ -123,8 +123,21 @@ async def test_an_open_conversation_takes_no_new_run(make_world: MakeWorld) -> N
     with pytest.raises(Refused, match="hasn't ended") as refused:
         await world.start(echoes)
     assert refused.value.code == "in_flight"
+    assert f"axtui attach {ID}" in refused.value.hint
     await world.controller.cancel(ID, "", "tester")
     assert await world.run(echoes, "next") == "next"
+
+
+async def test_a_run_in_flight_is_not_resumed_otherwise_than_it_was_started(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(hangs)
+    await in_flight(world)
+    for options in ({"approve": "all"}, {"on_interrupted": "retry"}):
+        with pytest.raises(Refused, match="keeps to what it was started with") as refused:
+            await world.resume(**options)
+        assert refused.value.code == "in_flight"
+    assert (await world.resume()).run.state == "running"
 
 
 async def test_the_same_agent_is_run_again_where_none_is_named(make_world: MakeWorld) -> None:

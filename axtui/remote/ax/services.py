@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 
 from axtui import rpc
+from axtui.agent import ActorError
 from axtui.ax import ax_pb2 as ax
 from axtui.local import LocalClient
 from axtui.remote.ax.fork import fork_point
@@ -121,6 +122,8 @@ async def _told(context: Context) -> AsyncIterator[None]:
     except (Refused, LogError) as error:
         hint = f"; {error.hint}" if error.hint else ""
         await context.abort(_status(error), f"{error}{hint}")
+    except ActorError as error:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
     except Ended as ended:
         await context.abort(_STATUS[ended.state], str(ended))
     except OutOfRange as error:

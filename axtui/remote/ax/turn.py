@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol, cast
@@ -16,6 +15,7 @@ from axtui.model.summary import Listed
 from axtui.remote.ax import questions
 from axtui.remote.ax.reader import Reader
 from axtui.remote.ax.view import OutOfRange, Seen, View
+from axtui.remote.messages import json_of
 from axtui.remote.unharmed import unharmed
 from axtui.remote.workspaces import workspace_for
 from axtui.runtime.acting import check_new_id
@@ -162,10 +162,12 @@ def _split(inputs: Sequence[ax.Message]) -> tuple[str | None, list[Any]]:
 
 
 def _config(given: bytes) -> Any:
+    what = "the agent's configuration"
     try:
-        return json.loads(given) if given else None
-    except (ValueError, RecursionError) as error:
-        raise Refused("usage", f"the agent's configuration isn't JSON: {error}") from None
+        text = given.decode()
+    except UnicodeDecodeError as error:
+        raise Refused("usage", f"{what} isn't JSON: {error}") from None
+    return json_of(text, what)
 
 
 async def _follow(

@@ -150,6 +150,8 @@ async def test_how_a_run_ends_is_told_with_a_status(served: Served) -> None:
         ("new", [], {}, "NOT_FOUND", "no conversation 'new'"),
         ("old", ["x"], {"agent_id": "nobody"}, "INVALID_ARGUMENT", "no agent 'nobody'"),
         ("old", ["x"], {"agent_config": "e30x"}, "INVALID_ARGUMENT", "isn't JSON"),
+        ("old", ["x"], {"agent_config": "TmFO"}, "INVALID_ARGUMENT", "isn't JSON"),
+        ("old", ["x"], {"agent_config": "/w=="}, "INVALID_ARGUMENT", "isn't JSON"),
         ("old", [{"image": {"uri": "x"}}], {}, "INVALID_ARGUMENT", "not image"),
         ("old", [], {"last_seq": -1}, "INVALID_ARGUMENT", "counts from 1"),
         ("old", [], {"last_seq": 5}, "OUT_OF_RANGE", "beyond the log"),
