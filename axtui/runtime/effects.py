@@ -25,8 +25,7 @@ from axtui.model.codec import dump_json
 from axtui.runtime.actors.wire import Fault
 from axtui.v1 import event_pb2 as pb
 
-MAX_MESSAGE = 2000
-MAX_DETAIL = 8000
+_MAX_TEXT = 1 << 16
 
 
 class StepTimeout(Exception):
@@ -171,29 +170,31 @@ def kept(value: Any) -> str:
 
 
 def describe(error: BaseException) -> pb.Error:
-    """An exception as a log keeps it."""
+    """An exception as a log keeps it once its secrets are taken out and its texts are cut, in this
+    order: of a secret that is cut before, some would stay.
+    """
     if isinstance(error, Fault):
         # It was described where it happened.
-        detail = _clean(str(error.details.get("detail", "")), MAX_DETAIL)
-        return pb.Error(code=error.code, message=_clean(str(error), MAX_MESSAGE), detail=detail)
+        detail = _clean(str(error.details.get("detail", "")))
+        return pb.Error(code=error.code, message=_clean(str(error)), detail=detail)
     if isinstance(error, NotKept):
-        message = _clean(f"it returned what the log can't hold: {error}", MAX_MESSAGE)
+        message = _clean(f"it returned what the log can't hold: {error}")
         return pb.Error(code="result", message=message)
     if isinstance(error, ToolError):
-        return pb.Error(code="tool", message=_clean(_text(error), MAX_MESSAGE))
+        return pb.Error(code="tool", message=_clean(_text(error)))
     if isinstance(error, StepTimeout):
         return pb.Error(code="timeout", message=str(error))
     if isinstance(error, ActorError):
-        return pb.Error(code=error.code, message=_clean(_text(error), MAX_MESSAGE))
+        return pb.Error(code=error.code, message=_clean(_text(error)))
     if isinstance(error, StepFailed):
-        return pb.Error(code="step", message=_clean(str(error), MAX_MESSAGE))
+        return pb.Error(code="step", message=_clean(str(error)))
     if isinstance(error, ContinueRun):
         return pb.Error(code="exception", message="only a run's own agent can use continue_with")
     trace = "".join(traceback.format_exception(error))
     return pb.Error(
         code="exception",
-        message=_clean(f"{type(error).__name__}: {_text(error)}", MAX_MESSAGE),
-        detail=_clean(trace[-MAX_DETAIL:], MAX_DETAIL),
+        message=_clean(f"{type(error).__name__}: {_text(error)}"),
+        detail=_clean(trace[-_MAX_TEXT:]),
     )
 
 
@@ -204,5 +205,5 @@ def _text(error: BaseException) -> str:
         return "(it can't say why)"
 
 
-def _clean(text: str, limit: int) -> str:
-    return text[:limit].encode(errors="replace").decode()
+def _clean(text: str) -> str:
+    return text[:_MAX_TEXT].encode(errors="replace").decode()

@@ -226,7 +226,7 @@ class Journal:
                 )
                 answer, time_us = event.approval_answered, event.time_us
             request.scope.time_us = time_us
-            return answer.choice or answer.text
+            return self._questions.said(answer, choices)
 
     async def sleep(self, request: Request, seconds: float) -> None:
         """Wait until the time that was set when the wait first began."""

@@ -60,6 +60,12 @@ class Questions:
         async with self._room:
             return await self._put(request, asked, type, text, choices, rule)
 
+    def said(self, answer: pb.ApprovalAnswered, choices: Sequence[str]) -> str:
+        """The answer for who offered the choices, as they were before redaction."""
+        redact = self._recorder.redactor.text
+        offered = (choice for choice in choices if redact(choice) == answer.choice)
+        return next(offered, answer.choice) or answer.text
+
     async def decide(self, request: Request, entry: Entry, error: pb.Error) -> str:
         """What is to become of a step of which nobody knows how it ended: retry, skip or fail."""
         if entry.decision is not None:
@@ -115,7 +121,7 @@ class Questions:
         asked = found and pb.ApprovalRequested(id=found.id, type=found.type, subject=limit)
         if asked is None:
             text = f"The run has used its budget ({used}). Give it as much again?"
-            asked = self._ask(request, "budget", text, ("more", "stop"), limit, "")
+            asked = await self._ask(request, "budget", text, ("more", "stop"), limit, "")
         event = await self._answer(request, asked)
         if event.approval_answered.choice != "more":
             self._fail("budget", f"the run's budget is used up ({used})")
@@ -141,10 +147,10 @@ class Questions:
     ) -> pb.Event:
         if asked is None or asked.type != type:
             subject = request.subject or request.name
-            asked = self._ask(request, type, text, choices, subject, request.key, rule)
+            asked = await self._ask(request, type, text, choices, subject, request.key, rule)
         return await self._answer(request, asked)
 
-    def _ask(
+    async def _ask(
         self,
         request: Request,
         type: str,
@@ -155,21 +161,26 @@ class Questions:
         rule: str = "",
     ) -> pb.ApprovalRequested:
         # What is shown is what is asked about, so that the digest is of what a person has seen.
-        detail = self._recorder.redactor.text(request.called_with)
-        text = self._recorder.redactor.text(text)
-        diff = request.diff() if type == "permission" and request.diff is not None else ""
+        redact = self._recorder.redactor.text
+        detail = redact(request.called_with)
+        text = redact(text)
+        shown = _without_secrets(subject, redact)
+        wanted = request.diff if type == "permission" else None
+        # Before the question has its number, since others may ask meanwhile.
+        diff = await asyncio.to_thread(wanted) if wanted is not None else ""
         asked = pb.ApprovalRequested(
             id=f"q{self._recorder.conversation.head.seq + 1}",
             key=key,
             type=type,
             question=text,
-            subject=subject,
+            subject=shown,
             detail=self._recorder.data(detail),
-            digest=sha256(f"{type}\0{subject}\0{text}\0{detail}".encode()).digest(),
-            choices=choices,
+            digest=sha256(f"{type}\0{shown}\0{text}\0{detail}".encode()).digest(),
+            choices=map(redact, choices),
             rule=rule,
             diff=self._recorder.data(diff) if diff else None,
-            fingerprint=request.fingerprint if type == "permission" else b"",
+            # What is asked for again in a replay is known by its subject, or else by this.
+            fingerprint=request.fingerprint if type == "permission" or shown != subject else b"",
             editable=type == "permission" and request.type == "tool" and request.body is None,
         )
         self._recorder.append(request.scope, asked)
@@ -191,6 +202,16 @@ class Questions:
         if question_id not in self._places:
             self._places[question_id] = asyncio.get_running_loop().create_future()
         return self._places[question_id]
+
+
+def _without_secrets(subject: str, redact: Callable[[str], str]) -> str:
+    """The subject, still another one than that of what differs from it in its secrets only: a rule
+    is about one of them.
+    """
+    shown = redact(subject)
+    if shown == subject:
+        return subject
+    return f"{shown} sha256 {sha256(subject.encode(errors='replace')).hexdigest()}"
 
 
 def _used_up(run: st.Run) -> tuple[str, str] | None:

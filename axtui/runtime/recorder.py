@@ -15,6 +15,8 @@ from axtui.runtime.redaction import Redactor
 from axtui.v1 import event_pb2 as pb
 
 MAX_AHEAD = 512
+MAX_MESSAGE = 2000
+MAX_DETAIL = 8000
 
 
 class Recorder:
@@ -61,8 +63,8 @@ class Recorder:
     def error(self, error: BaseException) -> pb.Error:
         """An exception as the log keeps it."""
         described = describe(error)
-        described.message = self.redactor.text(described.message)
-        described.detail = self.redactor.text(described.detail)
+        described.message = self.redactor.text(described.message)[:MAX_MESSAGE]
+        described.detail = self.redactor.text(described.detail)[-MAX_DETAIL:]
         return described
 
     async def text(self, data: pb.Data) -> str:

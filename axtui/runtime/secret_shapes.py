@@ -23,7 +23,8 @@ class Shape:
     characters of the class `tail`.
 
     `lead` has to be before it, and `follow` behind it, and both remain; no character of the class
-    `apart` may be before it. All but the tail is bounded, so that a stream can wait for it.
+    `apart` may be before it, but for the end of an escape. All but the tail is bounded, so that a
+    stream can wait for it.
     """
 
     def __init__(
@@ -53,14 +54,14 @@ class Shape:
         if self._apart:
             # Not in front: a search is fastest where a pattern begins with plain text.
             first = _pattern(self._secret[0])
-            secret = f"{first}(?<![{self._apart}]{first}){secret.removeprefix(first)}"
+            secret = f"{first}{_behind(self._apart, first)}{secret.removeprefix(first)}"
         follow = f"(?={self._follow})" if self._follow else ""
         return re.compile("".join(map(_pattern, self._lead)) + f"({secret}){follow}")
 
     @cached_property
     def begun(self) -> re.Pattern[str]:
         """Group 1 is the end of a text that may go on to become `whole`."""
-        apart = f"(?<![{self._apart}])" if self._apart else ""
+        apart = _behind(self._apart) if self._apart else ""
         lead = "".join(map(_pattern, self._lead))
         return re.compile(f"{lead}{apart}({_begun((*self._secret, self._follow))})")
 
@@ -78,6 +79,15 @@ def _pattern(part: Part) -> str:
     if isinstance(part, str):
         return re.escape(part)
     return f"[{part.chars}]{{{part.least},{part.most}}}"
+
+
+def _behind(apart: str, first: str = "") -> str:
+    """Matches where no character of the class `apart` is before `first`, or one that ends an
+    escape: of a string in JSON, or of a color.
+    """
+    escapes = (r"\\[bfnrt]", r"\\u[0-9A-Fa-f]{4}", r"[\[0-9;][mK]")
+    ends = "|".join(f"(?<={escape}{first})" for escape in escapes)
+    return f"(?:(?<![{apart}]{first})|{ends})"
 
 
 def _begun(parts: tuple[Part, ...]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from axtui.agent import ActorError, Call, ContinueRun, Request, StepFailed
 from axtui.model.codec import dump_json
+from axtui.model.commands import command_of
 from axtui.model.events import Payload
 from axtui.runtime.effects import Deltas, NotKept, is_unknown, run_effect
 from axtui.runtime.history import Entry
@@ -205,7 +206,7 @@ class Steps:
         except asyncio.CancelledError:
             self._close_elicitations(request)
             raise
-        return event.approval_answered.choice or event.approval_answered.text
+        return self._questions.said(event.approval_answered, choices)
 
     def _close_elicitations(self, request: Request) -> None:
         # The call that asked is over, or gone.
@@ -276,6 +277,8 @@ class Steps:
 
     async def _resolve(self, request: Request) -> Callable[[], Any] | None:
         if request.function is not None:
+            if command := command_of(request.name, request.called_with):
+                request.subject = subject(request.name, {"command": command.text}, "")
             return request.function
         tool = await self._toolbox.find(request.type, request.name)
         if tool is None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from axtui.agent import Context, StepFailed, agent, call, tool
+from axtui.runtime.agents.shell import shell
 from axtui.runtime.config import Budget, Policy
 from axtui.runtime.errors import Refused
 from tests.runtime.conftest import ID, CrashEverywhere, MakeWorld
@@ -384,3 +385,15 @@ async def test_a_budget_of_time_is_asked_about(make_world: MakeWorld) -> None:
 async def _asks_more(world: Any) -> bool:
     state = await world.until(lambda state: state.questions or state.run.steps == 2)
     return bool(state.questions)
+
+
+async def test_always_is_for_one_command_of_the_agent_shell(make_world: MakeWorld) -> None:
+    world = make_world(shell)
+    await world.start(shell, "true\ntrue\ntouch made", approve="ask")
+    (question,) = await world.waiting()
+    assert question.subject == "shell(true)"
+    await world.answer("approve", always=True)
+    (question,) = await world.waiting()
+    assert question.subject == "shell(touch made)"
+    assert not (world.folder / "made").exists()
+    await world.answer("deny")

@@ -157,6 +157,19 @@ class TestShapes:
             assert len(found) <= len(before + after) + len(f"[redacted:{name}]")
             assert Redactor({}, shapes=False).text(inner) == inner
 
+    @pytest.mark.parametrize(
+        "lead", ["x\n", "x\t", "x\r", "\x1b[m", "\x1b[01;31m", "\x1b[01;31m\x1b[K", "\x01"]
+    )
+    def test_one_behind_what_ends_in_a_letter(self, lead: str) -> None:
+        for name, tokens in TOKENS.items():
+            for token in tokens:
+                plain = lead + token
+                for text in (plain, json.dumps(plain), json.dumps({"a": json.dumps(plain)})):
+                    for size in (1, 7, 1000):
+                        shown = "".join(chunked(text, size))
+                        assert f"[redacted:{name}]" in shown
+                        assert token[:12] not in shown
+
     @pytest.mark.parametrize("text", NO_TOKENS)
     def test_what_only_resembles_one_stays(self, text: str) -> None:
         assert REDACTOR.text(text) == text
@@ -353,6 +366,7 @@ def test_exactly_what_is_part_of_a_secret_is_gone(
     [
         *("ey" + "J", "eyJaaaaaaaa.eyJaaaa ", "sk-", " sk-a1", "-----BEGIN ", "://a:", "://a:b@"),
         *("authorization: bearer ", KEY, "ghp_", "xoxb-", "AKIA", "A", " ", "\n", "-", "abc ", JWT),
+        *("\\nsk-", "\\u001b[31msk-", "[m", "xsk-ant-"),
     ],
 )
 def test_a_megabyte_of_anything_takes_no_long_time(piece: str) -> None:

@@ -7,17 +7,22 @@ import json
 import sqlite3
 import sys
 from collections import defaultdict
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
-from axtui.agent import Context, agent, call, tool
+from axtui.agent import Context, StepFailed, ToolError, agent, call, tool
 from axtui.runtime.actors.supervisor import Spec
+from axtui.runtime.actors.tools.http import HttpLink, _Client
+from axtui.runtime.actors.tools.stdio import StdioLink
+from axtui.runtime.actors.tools.stdio import _message as message
+from axtui.runtime.actors.tools.stdio import _Misconduct as Misconduct
 from axtui.runtime.actors.wire import Fault
 from axtui.runtime.agents.planner import planner
-from axtui.runtime.config import Environment, ToolServer
+from axtui.runtime.config import Environment, Policy, ToolServer
 from axtui.runtime.eventlog.base import CONTROL_LOG
 from axtui.runtime.journal import Delta
 from tests.runtime.conftest import ID, MakeWorld, World, drive_to_end
@@ -172,6 +177,69 @@ async def test_an_exception_that_gives_it_away(make_world: MakeWorld) -> None:
     await _check(world, [])
 
 
+@pytest.mark.parametrize("fill", range(1967, 2010, 7))
+async def test_an_error_that_is_cut_within_it(make_world: MakeWorld, fill: int) -> None:
+    def fails() -> None:
+        raise ValueError(f"{'x' * fill}{CANARY}{'y' * (6000 + fill)}")
+
+    def refuses() -> None:
+        raise ToolError(f"{'x' * fill}{CANARY}")
+
+    @agent
+    async def tries(ctx: Context) -> None:
+        for function in (fails, refuses):
+            with suppress(StepFailed):
+                await ctx.step(function)
+
+    world = make_world(tries)
+    await world.run(tries)
+    told = await _check(world, [])
+    assert CANARY[:4] not in told
+    assert CANARY[-4:] not in told
+
+
+async def test_an_agent_that_asks_about_it(make_world: MakeWorld) -> None:
+    @agent
+    async def asks(ctx: Context) -> list[bool]:
+        said = [await ctx.ask(f"Is it {CANARY}?", choices=(CANARY, "no")) == CANARY]
+        for password in ("correct-horse", "correct-horse", "battery-staple"):
+            said.append(await ctx.approve(f"Push to https://me:{password}@host?"))
+        return said
+
+    world = make_world(asks)
+    await world.start(asks)
+    (question,) = await world.waiting()
+    assert (question.question, *question.choices) == (f"Is it {REDACTED}?", REDACTED, "no")
+    await world.answer(REDACTED)
+    (question,) = await world.waiting()
+    assert question.question == "Push to https://me:[redacted:url-password]@host?"
+    await world.answer("approve", always=True)
+    # A rule is about what was asked, not about all that looks the same without its secrets.
+    (other,) = await world.waiting()
+    assert other.question == question.question
+    world = await world.copy()
+    await world.resume()
+    await world.waiting()
+    await world.answer("deny")
+    assert await world.output() == [True, True, True, False]
+    assert "correct-horse" not in await _check(world, [])
+
+
+async def test_a_command_that_has_it(make_world: MakeWorld) -> None:
+    @agent
+    async def runs(ctx: Context) -> Any:
+        for _ in range(2):
+            await ctx.tool("shell", command=f"true {CANARY}")
+
+    world = make_world(runs, policy=Policy(approve={"shell": "ask"}))
+    await world.start(runs)
+    (question,) = await world.waiting()
+    assert question.subject.startswith(f"shell(true {REDACTED})")
+    await world.answer("approve", always=True)
+    await world.output()
+    await _check(world, [])
+
+
 async def test_a_person_who_gives_it_away(make_world: MakeWorld) -> None:
     @agent
     async def asks(ctx: Context) -> str:
@@ -205,3 +273,33 @@ async def test_an_actor_that_gives_it_away_with_its_end(make_world: MakeWorld) -
     assert CANARY not in told
     assert told.count(REDACTED) >= 2
     assert _in_database(world.folder / "log.db") == []
+
+
+@pytest.mark.parametrize("fill", range(1970, 2000, 4))
+def test_last_words_that_are_cut_within_it(fill: int) -> None:
+    link = StdioLink(ToolServer(command=("true",)), "")
+    link._errors = f"{'x ' * 1500}key={CANARY} {'y' * fill}\nthe end".encode()
+    said = link.last_words()
+    assert said.startswith(", saying: ")
+    assert said.endswith("the end")
+    assert CANARY in said or CANARY[-4:] not in said
+
+
+@pytest.mark.parametrize("fill", range(54, 84, 3))
+def test_what_is_not_json_that_is_cut_within_it(fill: int) -> None:
+    with pytest.raises(Misconduct) as failed:
+        message(f"at {'x' * fill} {CANARY} and more {'y' * 80}".encode())
+    assert "'at" in str(failed.value)
+    assert CANARY in str(failed.value) or CANARY[:4] not in str(failed.value)
+
+
+@pytest.mark.parametrize("fill", range(170, 205, 5))
+async def test_a_page_that_is_cut_within_it(fill: int, tmp_path: Path) -> None:
+    page = f"no {'x' * fill} {CANARY} {'y' * 200}".encode()
+    server = ToolServer(url="http://localhost")
+    link = HttpLink("leaky", server, tmp_path)
+    request = httpx2.Request("POST", server.url)
+    async with _Client(link, "leaky", None) as client:
+        answer = await client._checked(request, httpx2.Response(500, content=page, request=request))
+    assert "HTTP 500 Internal Server Error: no" in answer.text
+    assert CANARY in answer.text or CANARY[:4] not in answer.text

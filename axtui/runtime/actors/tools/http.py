@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ FAULT = "axtui/fault"
 
 _GOODBYE_SECONDS = 2.0
 _EXCERPT = 200
+_PART_BEHIND = re.compile(rb"\S+\Z")
 _NOT_SENT = (
     *(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError),
     httpx2.UnsupportedProtocol,
@@ -142,7 +144,9 @@ class _Client(httpx2.AsyncClient):
             return _refusal(request, "unavailable", self._link.reason)
         if _is_error(body):
             return response
-        said = body[:_EXCERPT].decode(errors="replace").strip()
+        # Who redacts it knows no part of a secret.
+        begun = body if len(body) <= _EXCERPT else _PART_BEHIND.sub(b"", body[:_EXCERPT])
+        said = begun.decode(errors="replace").strip()
         message = f"HTTP {status} {response.reason_phrase}: {said}".rstrip(": ")
         code: Code = "rejected" if status in _NOT_DONE else "lost"
         return _refusal(request, code, message, status not in _NOT_DONE)
