@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 from axtui.runtime.actors.models.providers import BUILT_IN
 from axtui.runtime.ax_config import translated
 from axtui.runtime.config import Config, Settings
+from axtui.runtime.config_values import RULE
 from axtui.ui.keymaps import PRESETS, problems
 
 if TYPE_CHECKING:
@@ -256,6 +257,7 @@ class _Document:
 
         self._check_agent_ids(data)
         self._check_models(data)
+        self._check_rules(_mapping(_mapping(data, "policy"), "approve"))
         self._check_keys(_mapping(data, "ui"))
         try:
             return TypeAdapter(Settings).validate_python(data)
@@ -292,6 +294,13 @@ class _Document:
             node, known = self._values["models", "default"], [*BUILT_IN, *providers]
             problem = f"expected a model of a known provider, got {_shown(node)}"
             self._add(node, f"{problem}; {_advice(name, known)}")
+
+    def _check_rules(self, rules: dict[str, Any]) -> None:
+        for pattern in rules:
+            if not RULE.fullmatch(pattern):
+                node = self._keys["policy", "approve", pattern]
+                expected = "expected AGENT/TOOL(ARGUMENT), of which only TOOL is needed"
+                self._add(node, f"{expected}, got {_shown(node)}")
 
     def _check_keys(self, ui: dict[str, Any]) -> None:
         keys, preset = _mapping({"keys": ui.get("keys")}, "keys"), ui.get("keymap", "default")

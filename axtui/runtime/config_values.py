@@ -26,6 +26,9 @@ MAX_MESSAGE = 1 << 30
 # What is kept of a command's output has to fit into an event, written out as JSON.
 MAX_OUTPUT = 8 << 20
 
+# AGENT/TOOL(ARGUMENT), as `policy.approve` has it.
+RULE = re.compile(r"(?:([^/()]+)/)?([^/()]+)(?:\((.*)\))?", re.DOTALL)
+
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION = re.compile("".join(f"(?:{_NUMBER}{unit})?" for unit in _UNITS))

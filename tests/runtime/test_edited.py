@@ -11,8 +11,9 @@ from axtui.agent import Agent, Context, agent, tool
 from axtui.runtime.agents.planner import planner
 from axtui.runtime.config import Policy
 from axtui.runtime.errors import Refused
+from tests.runtime.actors.agents_for_tests import brings
 
-from .conftest import MakeWorld, World
+from .conftest import MakeWorld, Placed, World
 from .scripted import Model, says, turns, wants
 
 WORD = "Before this was approved, a person changed the arguments to "
@@ -145,3 +146,13 @@ async def test_only_calls_of_tools_can_be(make_world: MakeWorld) -> None:
     assert not question.editable
     with pytest.raises(Refused, match="nothing that can be edited"):
         await world.answer("approve", edit={})
+
+
+async def test_a_tool_that_an_agent_elsewhere_brings_cannot_be(
+    make_world: MakeWorld, placed: Placed
+) -> None:
+    world = make_world(placed(brings), policy=Policy(approve={"put": "ask"}))
+    await world.start("brings", "x")
+    (question,) = await world.waiting()
+    assert question.subject == "put"
+    assert question.editable == (placed(brings) is brings)

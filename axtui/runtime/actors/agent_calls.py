@@ -53,6 +53,8 @@ class AgentCall:
         self._asked.add(request.key)
         if params["own"]:
             request.function = partial(self._step, request.key)
+            # What it is called with is where the function is, so nobody can change that here.
+            request.body = {}
         reply: dict[str, Any] = {}
         try:
             try:
