@@ -1,5 +1,6 @@
 """What a configuration holds, and what it is when nobody wrote one."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -396,5 +397,10 @@ class Config(Settings):
     @property
     def own_paths(self) -> tuple[str, ...]:
         """What is axtui's own, and nothing for the commands of a run."""
-        log = str(self.log_path)
-        return str(self.data_dir), *(f"{log}{end}" for end in ("", "-wal", "-shm", ".lock"))
+        log = self.log_path
+        # The lease and SQLite have their files beside what a link leads to.
+        found = dict.fromkeys((str(log), os.path.realpath(log)))
+        files = [f"{path}{end}" for path in found for end in ("", ".search")]
+        ends = ("", "-wal", "-shm", "-journal", ".lock")
+        beside = (f"{file}{end}" for file in files for end in ends)
+        return str(self.data_dir), str(log.parent / "background.log"), *beside

@@ -185,6 +185,20 @@ class TestWhereItIsFrom:
         assert read(folder, text % "/abs/log.db").log_path == Path("/abs/log.db")
         assert read(folder, text % "~/log.db").log_path == Path.home() / "log.db"
 
+    def test_all_that_lies_beside_the_log_is_axtuis_own(self, folder: Path) -> None:
+        (folder / "real").mkdir()
+        (folder / "runs.db").symlink_to("real/log.db")
+        config = read(folder, "eventlog: {sqlite: {filename: runs.db}}")
+        assert set(config.own_paths) == {
+            str(config.data_dir),
+            str(folder / "background.log"),
+            *(
+                f"{folder}/{log}{end}"
+                for log in ("runs.db", "runs.db.search", "real/log.db", "real/log.db.search")
+                for end in ("", "-wal", "-shm", "-journal", ".lock")
+            ),
+        }
+
 
 class TestWhatAFileMaySay:
     def test_everything(self, folder: Path) -> None:
@@ -333,6 +347,13 @@ class TestMistakes:
             ("agents: {}", "1:9: expected a list, got a mapping"),
             ("agents: [~]", "1:10: expected a mapping, got nothing"),
             ("policy: {approve: [a]}", "1:19: expected a mapping, got a list"),
+            (
+                "policy:\n  approve:\n    'shell(rm *': deny",
+                "3:5: expected AGENT/TOOL(ARGUMENT), of which only TOOL is needed, got the text "
+                "'shell(rm *'",
+            ),
+            ("policy: {approve: {a/b/c: deny}}", "1:20: expected AGENT/TOOL(ARGUMENT), of which"),
+            ("policy: {approve: {'': deny}}", "1:20: expected AGENT/TOOL(ARGUMENT), of which"),
             ("policy: {budget: {steps: 1.5}}", "1:26: expected a whole number"),
             ("policy: {budget: {steps: true}}", "1:26: expected a whole number"),
             ("policy: {budget: {steps: 0}}", "1:26: expected a whole number from 1"),

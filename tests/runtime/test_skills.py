@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -349,6 +350,37 @@ class TestFilesOfASkill:
             read_file(skill, name)
         assert len(str(caught.value)) < 500
 
+    def test_who_swaps_a_folder_while_we_look_wins_nothing(
+        self, skill: Skill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = skill.path / "sub"
+        (tmp_path / "outside").mkdir()
+        (tmp_path / "outside" / "more").write_text("hush")
+        really_open = os.open
+
+        def open_swapped(path: str, *args: Any, **options: Any) -> int:
+            if os.path.basename(path) == "more" and not folder.is_symlink():
+                folder.rename(skill.path / "spare")
+                folder.symlink_to(tmp_path / "outside")
+            return really_open(path, *args, **options)
+
+        monkeypatch.setattr(os, "open", open_swapped)
+        assert read_file(skill, "sub/more") == "more"
+        assert folder.is_symlink()
+        with pytest.raises(SkillError, match="it isn't in the skill's folder"):
+            read_file(skill, "sub/more")
+
+    def test_a_folder_that_is_another_one_by_now(self, skill: Skill, tmp_path: Path) -> None:
+        (tmp_path / "outside").mkdir()
+        (tmp_path / "outside" / "notes.md").write_text("hush")
+        skill.path.rename(tmp_path / "spare")
+        skill.path.symlink_to(tmp_path / "outside")
+        with pytest.raises(SkillError, match="it isn't in the skill's folder"):
+            read_file(skill, "notes.md")
+        skill.path.unlink()
+        skill.path.symlink_to(tmp_path / "spare")
+        assert read_file(skill, "notes.md") == "Notes: é"
+
     def test_the_nearest_name_is_told(self, skill: Skill) -> None:
         with pytest.raises(SkillError, match=r"did you mean 'notes\.md'\?"):
             read_file(skill, "note.md")
@@ -406,6 +438,14 @@ class TestScripts:
         (path / "scripts" / "folder").symlink_to("/bin")
         with pytest.raises(SkillError):
             script_command(loaded(path), script)
+
+    def test_a_folder_of_scripts_that_leads_elsewhere(self, project: Path, tmp_path: Path) -> None:
+        path = write_skill(project)
+        (tmp_path / "outside").mkdir()
+        (tmp_path / "outside" / "a.py").touch()
+        (path / "scripts").symlink_to(tmp_path / "outside")
+        with pytest.raises(SkillError, match="it isn't in the skill's folder"):
+            script_command(loaded(path), "scripts/a.py")
 
     def test_one_that_nothing_runs(self, project: Path) -> None:
         path = write_skill(project, files={"scripts/data.csv": "a,b"})

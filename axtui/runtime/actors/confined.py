@@ -39,16 +39,23 @@ class Place:
 
 @contextlib.contextmanager
 def find(
-    root: str, path: str, hidden: Sequence[str] = (), *, make_folders: bool = False
+    root: str,
+    path: str,
+    hidden: Sequence[str] = (),
+    *,
+    make_folders: bool = False,
+    known: os.stat_result | None = None,
 ) -> Iterator[Place]:
     """The place of a path in the folder `root`, relative to it or absolute; folders on the way to
     it are made if wanted.
 
-    Raises Outside, also for what is in one of the `hidden` places, paths from the root on; and
-    OSError where the way ends.
+    Raises Outside, also for what is in one of the `hidden` places, paths from the root on, and if
+    the root isn't the folder any more that is `known`; and OSError where the way ends.
     """
     walk = _Walk(root, hidden)
     try:
+        if known is not None and not walk.begins_at(known):
+            raise Outside(f"{root} is another folder by now")
         yield walk.to(path, make_folders)
     finally:
         walk.close()
@@ -67,6 +74,9 @@ class _Walk:
     def close(self) -> None:
         for folder in self._folders:
             os.close(folder)
+
+    def begins_at(self, folder: os.stat_result) -> bool:
+        return os.path.samestat(os.fstat(self._folders[0]), folder)
 
     def to(self, path: str, make_folders: bool) -> Place:
         left = deque(self._parts(path))

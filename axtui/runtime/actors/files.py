@@ -7,8 +7,9 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import Match, SequenceMatcher, unified_diff
 from fnmatch import fnmatchcase
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from axtui.agent import ToolError
@@ -20,6 +21,7 @@ MAX_LINES = 2000
 MAX_LISTED = 1000
 MAX_VISITED = 100_000
 MAX_DIFFED_LINES = 5000
+MAX_DIFF_STEPS = 2_000_000
 MAX_DIFF_LINES = 400
 MAX_DIFF_LINE = 500
 
@@ -270,10 +272,8 @@ def _nearly(text: str, old: str) -> str:
 
 
 def _diff(path: str, before: str, after: str) -> str:
-    from difflib import unified_diff
-
     old, new = _lines(before), _lines(after)
-    if max(len(old), len(new)) > MAX_DIFFED_LINES:
+    if max(len(old), len(new)) > MAX_DIFFED_LINES or _takes_long(old, new):
         return f"{path}: {len(old):,} lines become {len(new):,}, too many to compare"
     lines = list(unified_diff(old, new, f"a/{path}", f"b/{path}"))
     told = [line.rstrip("\n") for line in lines[:MAX_DIFF_LINES]]
@@ -281,3 +281,37 @@ def _diff(path: str, before: str, after: str) -> str:
     if len(lines) > MAX_DIFF_LINES:
         told.append(f"[{len(lines) - MAX_DIFF_LINES:,} more lines of the diff]")
     return "\n".join(told)
+
+
+class _TooManySteps(Exception):
+    """Two texts take too long to compare."""
+
+
+class _Hurried(SequenceMatcher[str]):
+    """Raises _TooManySteps instead of comparing for long."""
+
+    b2j: dict[str, list[int]]
+
+    def __init__(self, old: list[str], new: list[str]) -> None:
+        super().__init__(None, old, new)
+        # At each line it goes through all those that are the same.
+        steps = (1 + len(self.b2j.get(line, ())) for line in old)
+        self._steps = list(accumulate(steps, initial=0))
+        self._left = MAX_DIFF_STEPS
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> Match:
+        self._left -= self._steps[-1 if ahi is None else ahi] - self._steps[alo]
+        if self._left < 0:
+            raise _TooManySteps
+        return super().find_longest_match(alo, ahi, blo, bhi)
+
+
+def _takes_long(old: list[str], new: list[str]) -> bool:
+    # Where lines are repeated, a bound on their number alone would allow for minutes.
+    try:
+        _Hurried(old, new).get_matching_blocks()
+    except _TooManySteps:
+        return True
+    return False

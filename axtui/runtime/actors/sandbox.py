@@ -176,9 +176,17 @@ def _mounts(view: View) -> dict[str, tuple[str, ...]]:
     for path in (*_toolchains(os.environ.get("PATH", ""), home_folder()), *view.readable):
         if not within(path, (view.workspace, *_SYSTEM)):
             mounts[path] = ("--ro-bind-try", path, path)
-    for path in (*_secrets(), *_to_hide(view)):
+    hidden = [path for path in _to_hide(view) if os.path.exists(path)]
+    for path in (*_secrets(), *hidden):
         mounts[path] = tuple(_nothing(path))
     mounts[view.workspace] = ("--bind", view.workspace, view.workspace)
+    for path in hidden:
+        for folder in _between(view.workspace, path):
+            # What is mounted can't be renamed: the next command would see what was hidden here.
+            bind = ("--bind", folder, folder)
+            if mounts.setdefault(folder, bind) != bind:
+                # The home folder, say: what is really there isn't to be seen.
+                break
     return mounts
 
 
@@ -198,6 +206,15 @@ def _to_hide(view: View) -> Iterator[str]:
         for path in inside:
             if not within(os.path.dirname(path), inside):
                 yield shown + path[len(real) :]
+
+
+def _between(folder: str, path: str) -> list[str]:
+    """The folders in one that a path in it goes through, the outermost first."""
+    found: list[str] = []
+    while within(above := os.path.dirname(path), [folder]) and above != folder:
+        found.insert(0, above)
+        path = above
+    return found
 
 
 def _nothing(path: str) -> Iterator[str]:

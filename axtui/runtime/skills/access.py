@@ -24,7 +24,7 @@ def read_file(skill: Skill, relative: str) -> str:
     """The text of a file in the folder of a skill; of a long one the first 256 KiB, and a line that
     says so. Raises SkillError.
     """
-    content, size = _read(skill, relative, skill.path, MAX_READ)
+    content, size = _read(skill, relative, MAX_READ)
     decoder = getincrementaldecoder("utf-8")()
     try:
         # The cut may be within a character.
@@ -47,7 +47,7 @@ def script_command(skill: Skill, script: str, arguments: Sequence[str] = ()) -> 
         raise SkillError(f"{script!r} is no script of the skill {skill.name}; it has {have}")
     if sum(map(len, arguments)) > MAX_ARGUMENTS or any("\0" in word for word in arguments):
         raise SkillError(f"the arguments of {script} are longer than {MAX_ARGUMENTS}, or no text")
-    content, _ = _read(skill, script, skill.path / "scripts", MAX_FIRST_LINE)
+    content, _ = _read(skill, script, MAX_FIRST_LINE, below="scripts/")
     path = skill.path / PurePosixPath(script)
     return [*_interpreter(path, content), str(path), *arguments]
 
@@ -66,13 +66,13 @@ def _interpreter(path: Path, content: bytes) -> list[str]:
     raise SkillError(f"{path} has no #! line, isn't executable, and ends in none of {known}")
 
 
-def _read(skill: Skill, relative: str, folder: Path, most: int) -> tuple[bytes, int]:
-    """The beginning of a file in a folder of the skill, and the size of all of it."""
+def _read(skill: Skill, relative: str, most: int, below: str = "") -> tuple[bytes, int]:
+    """The beginning of a file of the skill, and the size of all of it."""
     path = PurePosixPath(relative)
     if path.is_absolute() or ".." in path.parts or "\0" in relative:
         raise SkillError(f"{relative[:200]!r} is no path within the skill {skill.name}")
     try:
-        with open_inside(folder, skill.path / path) as file:
+        with open_inside(skill.path, str(path), skill.status, below) as file:
             return file.read(most), os.fstat(file.fileno()).st_size
     except (OSError, UnicodeEncodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "no such name"

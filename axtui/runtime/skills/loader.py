@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from errno import EINVAL, EPERM
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
+from axtui.runtime.actors.confined import Outside, find
 from axtui.runtime.skills.front_matter import Fault, SkillFile, read
 
 MAX_DEPTH = 4
@@ -30,11 +31,13 @@ _CHUNK = 1024 * 1024
 class Skill(SkillFile):
     """A skill that can be used, as it was when it was read.
 
-    `path` is its folder; `files` are relative to that, sorted, without its SKILL.md; `digest` is
-    the SHA-256 in hex over the names and contents of all of them.
+    `path` is its folder, and `status` says which one that was; `files` are relative to that,
+    sorted, without its SKILL.md; `digest` is the SHA-256 in hex over the names and contents of all
+    of them.
     """
 
     path: Path = Path()
+    status: os.stat_result | None = field(default=None, repr=False, compare=False)
     files: tuple[str, ...] = ()
     digest: str = ""
 
@@ -116,8 +119,11 @@ def load(path: Path) -> Found:
     if file is None:
         return _lost(path, f"has no {_NAMES[0]}")
     try:
-        said, faults = read(_text(path, file), path.name)
-        files, digest, left_out = _contents(path)
+        status = os.stat(path)
+        said, faults = read(_text(path, file, status), path.name)
+        files, digest, left_out = _contents(path, status)
+    except OSError as error:
+        return _lost(path, f"can't be read: {error.strerror}")
     except _Unusable as error:
         return Found(path, problems=(error.problem,))
     if file.name != _NAMES[0]:
@@ -126,7 +132,9 @@ def load(path: Path) -> Found:
     if said is None:
         return Found(path, problems=problems)
     others = tuple(name for name in files if name != file.name)
-    return Found(path, Skill(**vars(said), path=path, files=others, digest=digest), problems)
+    return Found(
+        path, Skill(**vars(said), path=path, status=status, files=others, digest=digest), problems
+    )
 
 
 class _Unusable(Exception):
@@ -170,9 +178,9 @@ def _skill_file(folder: Path) -> Path | None:
     return next((folder / name for name in _NAMES if os.path.lexists(folder / name)), None)
 
 
-def _text(folder: Path, path: Path) -> str:
+def _text(folder: Path, path: Path, status: os.stat_result) -> str:
     try:
-        with open_inside(folder, path) as file:
+        with open_inside(folder, path.name, status) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _Unusable(path, f"can't be read: {error.strerror}") from None
@@ -185,7 +193,7 @@ def _text(folder: Path, path: Path) -> str:
         raise _Unusable(path, "not UTF-8 text; save the file as UTF-8", line) from None
 
 
-def _contents(folder: Path) -> tuple[list[str], str, list[Problem]]:
+def _contents(folder: Path, status: os.stat_result) -> tuple[list[str], str, list[Problem]]:
     """The files of a skill, the digest of the lines that `sha256sum` prints for them, and what
     isn't among them.
     """
@@ -197,7 +205,7 @@ def _contents(folder: Path) -> tuple[list[str], str, list[Problem]]:
         content = sha256()
         try:
             line = f"  {name}\n".encode()
-            with open_inside(folder, path) as file:
+            with open_inside(folder, name, status) as file:
                 while chunk := file.read(_CHUNK):
                     content.update(chunk)
                     size += len(chunk)
@@ -230,16 +238,22 @@ def _refuse(error: OSError) -> NoReturn:
     raise _Unusable(Path(error.filename), f"can't be read: {error.strerror}")
 
 
-def open_inside(folder: Path, path: Path) -> BinaryIO:
-    """A regular file of a skill, links within its folder followed. Raises OSError, also for a link
-    that leads out of it.
+def open_inside(
+    folder: Path, path: str, status: os.stat_result | None, below: str = ""
+) -> BinaryIO:
+    """A regular file of a skill in its folder, links within that followed. Raises OSError, also for
+    a link that leads out of it, or elsewhere than to what begins with `below`, and if it is another
+    folder by now than that of the `status`.
     """
-    real = os.path.realpath(path)
-    if not real.startswith(os.path.join(os.path.realpath(folder), "")):
-        raise PermissionError(EPERM, "it isn't in the skill's folder", str(path))
-    # A pipe would keep whoever opens it waiting.
-    file = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
+        with find(str(folder), path, known=status) as place:
+            if not place.path.startswith(below):
+                raise Outside
+            # A pipe would keep whoever opens it waiting.
+            file = place.open(os.O_RDONLY | os.O_NONBLOCK)
+    except Outside:
+        raise PermissionError(EPERM, "it isn't in the skill's folder", path) from None
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        raise OSError(EINVAL, "it isn't a regular file", str(path))
+        raise OSError(EINVAL, "it isn't a regular file", path)
     return os.fdopen(file, "rb")

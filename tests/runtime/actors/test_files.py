@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -367,3 +368,20 @@ class TestDiffs:
         assert said.endswith("y" * (files.MAX_DIFF_LINE - 1) + "…")
         said = workspace.diff("write_file", {"path": "file", "content": "y\n" * 6000})
         assert said == "file: 1,000 lines become 6,000, too many to compare"
+
+    def test_lines_that_take_long_to_compare(self, folder: Path, workspace: Workspace) -> None:
+        # Each is just rare enough for difflib to look at all pairs of them, again and again.
+        repeated = [f"{number % 50}" for number in range(2490)]
+        (folder / "file").write_text("\n".join(repeated * 2))
+        content = "\n".join(f"{line}\nnew {at}" for at, line in enumerate(repeated))
+        started = time.monotonic()
+        said = workspace.diff("write_file", {"path": "file", "content": content})
+        assert said == "file: 4,980 lines become 4,980, too many to compare"
+        assert time.monotonic() - started < 10
+
+    def test_long_files_are_compared(self, folder: Path, workspace: Workspace) -> None:
+        lines = [f"{number}" if number % 4 else "" for number in range(5000)]
+        (folder / "file").write_text("\n".join(lines))
+        del lines[::25]
+        said = workspace.diff("write_file", {"path": "file", "content": "\n".join(lines)})
+        assert "more lines of the diff]" in said

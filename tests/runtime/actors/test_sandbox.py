@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from axtui.runtime.actors.sandbox import find_sandbox
+from axtui.runtime.actors.sandbox import Sandbox, View, find_sandbox
 
 from .conftest import SECONDS, MakePlace, Place
 
@@ -179,6 +179,39 @@ async def test_what_is_axtuis_own_is_hidden(make_place: MakePlace, tmp_path: Pat
     assert await place.output("ls -A data", workspace=str(tmp_path / "alias")) == ""
     assert (own / "log.db").read_text() == "events"
     assert (place.workspace / "runs.db").read_text() == "events"
+
+
+async def test_what_is_hidden_cant_be_moved(make_place: MakePlace, tmp_path: Path) -> None:
+    above = tmp_path / "workspace" / "var"
+    place = make_place((str(above / "lib" / "axtui"), str(above / "runs.db")))
+    (above / "lib" / "axtui").mkdir(parents=True)
+    for file in (above / "lib" / "axtui" / "log.db", above / "runs.db"):
+        file.write_text("events")
+    for path in ("var", "var/lib", "var/lib/axtui", "var/runs.db"):
+        assert "busy" in await place.refused(f"mv -T {path} {path}2")
+    assert await place.output("grep -rs events . || echo nothing") == "nothing\n"
+    assert await place.output("echo x > var/lib/file && ls var/lib") == "axtui\nfile\n"
+    assert (above / "lib" / "file").read_text() == "x\n"
+
+
+def test_only_what_holds_something_hidden_is_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    for folder in ("data", "home/.local/axtui", "var/lib/axtui"):
+        (tmp_path / folder).mkdir(parents=True)
+
+    def held(*hidden: str) -> set[str]:
+        view = View(str(tmp_path), hidden=[str(tmp_path / path) for path in hidden])
+        said = Sandbox("bwrap").arguments(view)
+        bound = {said[at + 1] for at, word in enumerate(said) if word == "--bind"}
+        return {os.path.relpath(path, tmp_path) for path in bound} - {"."}
+
+    assert held() == held("data") == held("missing/too/axtui") == set()
+    assert held("var/lib/axtui", "data") == {"var", "var/lib"}
+    monkeypatch.setenv("HOME", str(home))
+    # What is there in the home folder isn't to be seen, whoever is in it.
+    assert held("home/.local/axtui") == set()
 
 
 async def test_what_is_readable_is_not_writable(make_place: MakePlace, tmp_path: Path) -> None:
