@@ -802,7 +802,9 @@ class ApprovalRequested(_message.Message):
     rule: _builtins.str
     """Why it is asked: the rule of the policy, or what holds without one."""
     fingerprint: _builtins.bytes
-    """Of the step that waits for permission: the answer is for exactly that."""
+    """Of the step that waits for permission, or that has asked with a subject from which a secret was
+    taken: the answer is for exactly that.
+    """
     editable: _builtins.bool
     """Whether who approves may put other arguments in the place of `detail`."""
     @_builtins.property
