@@ -16,6 +16,9 @@ from axtui.model.fold import is_open
 if TYPE_CHECKING:
     from axtui.client import Client
 
+# As part of what is drawn, which others mustn't write into.
+TELLS_WARNINGS = True
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of attach."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 4, 5, 130
 _END_SECONDS = 0.3
+_WARN_SECONDS = 0.2
 _MAX_TOKEN = 1000
 
 
@@ -182,7 +183,22 @@ async def _run(command: Any, args: argparse.Namespace) -> int:
     if hasattr(command, "run_alone"):
         return int(await command.run_alone(args))
     async with connected(args) as client:
-        return int(await command.run(client, args))
+        if hasattr(command, "TELLS_WARNINGS") or not server_of(args):
+            return int(await command.run(client, args))
+        telling = asyncio.create_task(_tell_warnings(client, args))
+        try:
+            return int(await command.run(client, args))
+        finally:
+            telling.cancel()
+
+
+async def _tell_warnings(client: Client, args: argparse.Namespace) -> None:
+    """Say it when the connection is lost, for a command that waits meanwhile."""
+    as_json = getattr(args, "output", "text") == "json"
+    while True:
+        while warned := client.take_warning():
+            report(warned.code, warned.text, kind="warning", as_json=as_json)
+        await asyncio.sleep(_WARN_SECONDS)
 
 
 @contextlib.asynccontextmanager

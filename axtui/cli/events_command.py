@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import UsageError, amount, name
 from axtui.cli.control import add_id
-from axtui.cli.output import print_json, print_text, report
+from axtui.cli.output import print_json, print_text
 from axtui.cli.story import said
 from axtui.model.codec import event_to_json
 from axtui.model.describe import describe
@@ -53,8 +53,6 @@ async def _records(client: Client, found: str, args: argparse.Namespace) -> Asyn
     after = args.after
     if args.follow:
         async for items in client.watch(found, after):
-            if not items and (warned := client.take_warning()):
-                report(warned.code, warned.text, kind="warning", as_json=args.output == "json")
             for item in items:
                 if isinstance(item, Record):
                     yield item

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from axtui.client import Client
     from axtui.model.summary import Listed
 
+# As part of what is drawn, which others mustn't write into.
+TELLS_WARNINGS = True
 # An agent elsewhere may take longer to be there, and is told of then.
 _SLOW_SECONDS = 1.0
 EPILOG = """\

@@ -61,12 +61,13 @@ def say(text: str) -> None:
 def report(
     code: str, message: str, hint: str = "", *, kind: str = "error", as_json: bool = False
 ) -> None:
-    """Tell of an error on standard error."""
+    """Tell of an error, or a warning, on standard error."""
     if as_json:
         entry = {"kind": kind, "code": code, "message": message, "hint": hint}
         say(_json(entry, sys.stderr.encoding))
     else:
-        say(f"axtui: {message}" + "".join(f"\n  {line}" for line in hint.splitlines()))
+        first = f"axtui: {message}" if kind == "error" else f"axtui: {kind}: {message}"
+        say(first + "".join(f"\n  {line}" for line in hint.splitlines()))
 
 
 def drop(stream: TextIO) -> None:

@@ -155,7 +155,7 @@ class TextRenderer:
 
     def warning(self, warned: Warned) -> None:
         """What a person should know of."""
-        self.note(f"axtui: warning: {warned.text}")
+        report(warned.code, warned.text, kind="warning")
 
     def pause(self) -> None:
         """Nothing is drawn that would have to go."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
@@ -125,6 +126,24 @@ async def test_a_server_that_is_killed_and_comes_back(server: Server) -> None:
     assert (lost.code, back.code) == ("connection", "connection")
     assert server.address in lost.text
     await client.close()
+
+
+async def test_a_command_says_that_the_connection_is_lost_and_there_again(server: Server) -> None:
+    client = RemoteClient(Elsewhere(server.address))
+    await client.start("c", "", "emitter", RunOptions([1, 0.0]))
+    await client.close()
+    line = [sys.executable, "-m", "axtui", "events", "c", "--follow", "--server", server.address]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*line, stdout=pipe, stderr=pipe)
+    assert process.stdout
+    assert process.stderr
+    await process.stdout.readline()
+    server.kill()
+    assert b"axtui: warning: the connection is lost" in await process.stderr.readline()
+    server.start()
+    assert b"is there again" in await process.stderr.readline()
+    process.terminate()
+    await process.communicate()
 
 
 async def test_patience_begins_with_the_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
