@@ -101,7 +101,7 @@ async def _verify_events(log: EventLog, name: str, state: st.State) -> AsyncIter
             except DecodeError:
                 yield Fault(name, record.seq, "its bytes aren't an event")
                 return
-            for what in await _check(log, record, event, previous):
+            for what in await _check(log, name, record, event, previous):
                 yield Fault(name, record.seq, what)
             previous = envelope_hash(record.envelope)
             if record.seq == head.seq and previous != head.hash:
@@ -124,7 +124,9 @@ async def _compared(log: EventLog, name: str, state: st.State) -> str:
     return "" if same else "a keyframe says something else than the log"
 
 
-async def _check(log: EventLog, record: Record, event: pb.Event, previous: bytes) -> list[str]:
+async def _check(
+    log: EventLog, name: str, record: Record, event: pb.Event, previous: bytes
+) -> list[str]:
     faults = []
     if event.seq != record.seq or event.kind != record.kind:
         faults.append("it is stored under another seq or kind than its own")
@@ -132,6 +134,10 @@ async def _check(log: EventLog, record: Record, event: pb.Event, previous: bytes
         faults.append("it doesn't follow the event before it")
     if record.payload is not None and sha256(record.payload).digest() != event.payload_digest:
         faults.append("its payload was changed")
+    if event.request_id and event.conversation_id == name:
+        first = await log.request_seq(name, event.request_id)
+        if first is None or first > event.seq:
+            faults.append("its request isn't on record, and could be carried out again")
     for digest in blobs_of(event):
         try:
             await log.blob(digest)

@@ -49,6 +49,14 @@ _ORPHANS = {
     "no head is on record of conversation": (
         "SELECT id FROM conversations WHERE number NOT IN (SELECT number FROM heads)"
     ),
+    "there are events behind the head of conversation": (
+        "SELECT id FROM conversations c JOIN heads h USING (number)"
+        " WHERE EXISTS (SELECT 1 FROM blocks b WHERE b.number = h.number AND b.last > h.seq)"
+        " OR EXISTS (SELECT 1 FROM fresh f WHERE f.number = h.number AND f.seq > h.seq)"
+    ),
+    "no event keeps the blob": (
+        "SELECT lower(hex(digest)) FROM blobs WHERE digest NOT IN (SELECT digest FROM blob_refs)"
+    ),
 }
 _ALL_BLOCKS = "SELECT number, kinds, first, last, records FROM blocks"
 T = TypeVar("T")

@@ -1,11 +1,15 @@
 """Verify finds whatever isn't as it was written."""
 
+from contextlib import closing
+from dataclasses import replace
+
 import pytest
 
 from axtui.model.events import Draft
 from axtui.runtime import verify as verify_module
 from axtui.runtime.eventlog import conversation as conversation_module
 from axtui.runtime.eventlog.base import UnknownConversation
+from axtui.runtime.eventlog.schema import connect
 from axtui.runtime.verify import verify
 from axtui.v1 import event_pb2 as pb
 from tests.meddling import spread
@@ -22,7 +26,7 @@ async def written(sqlite, monkeypatch):
     await write(log, "a", started(), said("hello"))
     for number in range(4):
         await write(log, "a", step(str(number)), done(str(number)))
-    await write(log, "b", note("one"), note("two"))
+    await write(log, "b", note("one"), replace(note("two"), request_id="r"))
     conversation = await log.conversation("b")
     big = pb.StepCompleted(key="1", result=conversation.data(BIG))
     await write(log, "b", Draft(big))
@@ -100,6 +104,9 @@ A = "number = (SELECT number FROM conversations WHERE id = 'a')"
         ([f"UPDATE keyframes SET state = x'ff' WHERE {A}"], ("a", 8), "damaged"),
         (["UPDATE blobs SET data = x'00'"], ("b", 3), "blob"),
         (["DELETE FROM blobs"], ("b", 3), "blob"),
+        (["DELETE FROM blob_refs"], ("", 0), "no event keeps the blob"),
+        (["DELETE FROM requests"], ("b", 2), "request"),
+        (["UPDATE requests SET seq = 3"], ("b", 2), "request"),
         (["DELETE FROM conversations WHERE id = 'a'"], ("f", 1), "missing"),
     ],
 )
@@ -157,3 +164,15 @@ async def test_it_reads_page_by_page(sqlite, monkeypatch):
     monkeypatch.setattr(log, "read", counting)
     assert await faults(log) == []
     assert sizes == [500, 500, 500, 300]
+
+
+async def test_a_head_of_before_is_found(written):
+    """As if a page of the file had never been written."""
+    with closing(connect(written.path, write=False)) as connection:
+        before = connection.execute(f"SELECT seq, hash, updated_us FROM heads WHERE {A}").fetchone()
+    log = written.write()
+    await write(log, "a", note())
+    await log.close()
+    with closing(connect(written.path, write=True)) as connection:
+        connection.execute(f"UPDATE heads SET seq = ?, hash = ?, updated_us = ? WHERE {A}", before)
+    assert "behind the head of conversation a" in str(await faults(written.read()))
