@@ -100,10 +100,13 @@ async def _config(args: argparse.Namespace) -> object:
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.resume and args.input is not None:
-        raise UsageError(
-            "--resume goes on with a run as it is; it takes no --input", "leave one of them out"
-        )
+    for option in ("input", "agent", "agent_config"):
+        if args.resume and getattr(args, option) is not None:
+            flag = f"--{option.replace('_', '-')}"
+            raise UsageError(
+                f"--resume goes on with a run as it is; it takes no {flag}",
+                "leave one of them out",
+            )
     if not args.conversation and (args.resume or args.last_seq is not None):
         option = "--resume" if args.resume else "--last-seq"
         raise UsageError(f"{option} needs --conversation ID", "`axtui list` shows the ids")

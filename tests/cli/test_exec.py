@@ -107,6 +107,8 @@ def test_last_seq_with_new_input(cli: Cli) -> None:
         ("--last-seq", "1"),
         ("--resume", "--last-seq", "1"),
         ("--conversation", "known", "--resume", "--input", "x"),
+        ("--conversation", "known", "--resume", "--agent", "echo"),
+        ("--conversation", "known", "--resume", "--agent-config", "{}"),
         ("--conversation", "known", "--resume", "--last-seq", "-1"),
         ("--conversation", "known", "--resume", "--last-seq", "5"),
         ("--conversation", "known", "--resume", "--last-seq", "9" * 30),
