@@ -145,7 +145,10 @@ class AxClient:
         request = ax.ForkConversationRequest(
             src_conversation_id=source_id, src_seq=seq or 0, dest_conversation_id=new or new_id()
         )
-        reply = await self._conversations("fork_conversation", request, source_id)
+        try:
+            reply = await self._conversations("fork_conversation", request, source_id)
+        except Taken:
+            raise Taken(request.dest_conversation_id) from None
         return str(reply.conversation_id)
 
     async def delete(self, conversation_id: str, reason: str) -> None:

@@ -100,6 +100,8 @@ async def test_forks_and_deletes(served: Served) -> None:
     await axtui(served, "exec", "--conversation", "c", "--agent", "echo", "--input", "x")
     fork = ("fork", "--src-conversation", "c", "--src-seq", "3", "--dest-conversation", "d")
     assert (await axtui(served, *fork))[0] == 0
+    code, _, err = await axtui(served, *fork)
+    assert (code, "there is a conversation 'd' already" in err) == (4, True)
     assert await served.client.find("d") is not None
     assert (await axtui(served, "delete", "d", "--yes"))[0] == 0
     assert [listed.summary.id for listed in await served.client.conversations()] == ["c"]
