@@ -199,7 +199,8 @@ def _random_kills(pool: Pool, folder: _Folder, wanted: int, seed: int) -> dict[s
 
     kills: dict[str, int] = dict.fromkeys(JOBS, 0)
     number = 0
-    while sum(kills.values()) < wanted:
+    # Some come too late, by chance all of those of one job.
+    while sum(kills.values()) < wanted or not all(kills.values()):
         plans = [_Plan(name, number + n, n % 2 == 1) for n in range(2) for name in JOBS]
         number += 2
         for plan, trial in zip(plans, pool.map(one, plans), strict=True):
@@ -208,7 +209,7 @@ def _random_kills(pool: Pool, folder: _Folder, wanted: int, seed: int) -> dict[s
 
 
 def test_killed_at_random_moments(pool: Pool, folder: _Folder) -> None:
-    assert all(_random_kills(pool, folder, SHORT_KILLS, SEED).values())
+    _random_kills(pool, folder, SHORT_KILLS, SEED)
 
 
 @pytest.mark.long
