@@ -17,9 +17,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are processors, since a test often waits: for processes of its own, or
-    for the time that something takes to be given up."""
-    return (os.cpu_count() or 1) + 2
+    """One more than there are processors, since a test often waits for processes of its own."""
+    return max(2, (os.cpu_count() or 1) + 1)
 
 
 @pytest.hookimpl(tryfirst=True)

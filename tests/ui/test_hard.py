@@ -60,8 +60,10 @@ async def test_a_message_of_many_megabytes(tmp_path: Path) -> None:
         # Only the beginning was fetched.
         assert screen.view is not None
         assert screen.view._bytes < 1 << 20
-        await press(pilot, "enter", "o")
+        await press(pilot, "enter")
         inspector = screen.query_one(Inspector)
+        await until(pilot, lambda: inspector.has_focus and "漢字" in text_of(inspector))
+        await press(pilot, "o")
         await until(pilot, lambda: inspector.virtual_size.height > 1000)
         await press(pilot, "V", "V", "V", "G", "escape")
         await check(app, pilot)
