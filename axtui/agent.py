@@ -265,7 +265,8 @@ class Request:
     function: Callable[[], Any] | None = None
     by_model: bool = False
     body: Mapping[str, Any] | None = None
-    """What a tool or model is called with, where that is more than what is recorded of it."""
+    """What a tool or model is called with, where that isn't just what is recorded of it, and so
+    can't be edited there."""
     diff: Callable[[], str] | None = None
     """What the step would change in files."""
     subject: str = ""
