@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from textual import events, work
 from textual.actions import SkipAction
 from textual.app import App
-from textual.await_complete import AwaitComplete
 from textual.binding import ActiveBinding, Binding
 from textual.filter import LineFilter
 from textual.reactive import var
@@ -129,15 +128,6 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         """What all that is drawn goes through."""
         filters = [*super().get_line_filters(), self._harmless]
         return [*filters, self._ascii] if self._ascii.enabled else filters
-
-    def pop_screen(self) -> AwaitComplete:
-        """Leave a screen; what it has begun ends at once, before there are no widgets for it."""
-        gone = self.screen
-        popped = super().pop_screen()
-        for worker in self.workers:
-            if gone in worker.node.ancestors_with_self:
-                worker.cancel()
-        return popped
 
     def exit(
         self,

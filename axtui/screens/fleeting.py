@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from textual import events
 from textual.app import App
 from textual.await_complete import AwaitComplete
+from textual.messages import Prune
 from textual.worker import Worker
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Fleeting(_Base):
         if self.is_gone:
             worker.cancel()
         return worker
+
+    async def on_prune(self, event: Prune) -> None:
+        """End what was begun here before there are no widgets for it any more."""
+        for worker in self.workers:
+            if self in worker.node.ancestors_with_self:
+                worker.cancel()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Where there are no widgets, all that can be done is to leave."""

@@ -13,6 +13,7 @@ from axtui.app import AxtuiApp
 from axtui.client import Client, connect, load_config
 from axtui.screens.actors import ActorsScreen
 from axtui.screens.approvals import ApprovalsScreen
+from axtui.screens.base import PlainScreen
 from axtui.screens.command_line import CommandLineScreen
 from axtui.screens.confirm import ConfirmScreen
 from axtui.screens.fork import ForkScreen
@@ -21,6 +22,7 @@ from axtui.screens.palette import palette
 from axtui.screens.run import RunScreen
 from axtui.screens.runs import RunsScreen
 from axtui.screens.themes import ThemesScreen
+from axtui.widgets.bars import KeyBar
 from axtui.widgets.runs_table import RunsTable
 
 from .conftest import MakeRuns
@@ -103,17 +105,32 @@ async def test_a_screen_that_was_left_begins_nothing_more(tmp_path: Path) -> Non
     assert done == [True, True]
 
 
-async def test_what_a_screen_has_begun_ends_before_its_widgets_go(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["left", "exited", "shut down"])
+async def test_what_a_screen_has_begun_ends_before_its_widgets_go(tmp_path: Path, way: str) -> None:
+    left = []
+
+    async def see(screen: PlainScreen) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.append(len(screen.query(KeyBar)))
+
     async with opened(tmp_path) as (app, pilot):
         await pilot.press("3")
         await until(pilot, lambda: isinstance(app.screen, ActorsScreen))
         screen = app.screen
-        begun = await until(pilot, lambda: [w for w in app.workers if w.node is screen])
-        app.pop_screen()
-        assert all(worker.is_cancelled for worker in begun)
-        assert any(not worker.is_cancelled for worker in app.workers)
-        app.exit()
-        assert all(worker.is_cancelled for worker in app.workers)
+        assert isinstance(screen, ActorsScreen)
+        of_screen = screen.run_worker(see(screen))
+        of_widget = screen.query_one(KeyBar).run_worker(see(screen))
+        await pilot.pause()
+        if way == "left":
+            await app.pop_screen()
+            assert any(not worker.is_cancelled for worker in app.workers)
+        elif way == "exited":
+            app.exit()
+    assert of_screen.is_cancelled
+    assert of_widget.is_cancelled
+    assert left == [1, 1]
 
 
 async def test_a_change_is_made_though_its_screen_was_left_at_once(
