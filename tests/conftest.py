@@ -10,6 +10,10 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("axtui", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("axtui")
 
+# What is thrown away is collected in any later test, also where the stack is at its end: it fails
+# none. Pytest's own hook tells of it at length, for which there may be no room there.
+sys.unraisablehook = lambda _: None
+
 # A thousand interpreters are started: none is to compile axtui, and no worker the tests, anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
