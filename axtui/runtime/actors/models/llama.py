@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,8 @@ TEMPERATURE = 0.2
 REPEAT_PENALTY = 1.1
 MAX_TOKENS = 4096
 _ERRORS_ONLY = 1
+_LOG_SECONDS = 2.0
+_MAX_SAID = 1 << 20
 _settings: dict[str, str] = {}
 # The server, as long as it is to run, and what `open` gives back.
 _running: list[Any] = []
@@ -69,19 +72,28 @@ def _served(path: str, name: str, key: str) -> Any:
         try:
             return xllamacpp.Server(wanted)
         except RuntimeError:
-            found = re.search(r" E .*?: (.*)", said())
-            why = found[1] if found else "llama.cpp doesn't say why"
-            raise Fault("invalid", f"local: {path} can't be loaded: {why}") from None
+            raise Fault("invalid", f"local: {path} can't be loaded: {_why(said)}") from None
+
+
+def _why(said: Callable[[], str]) -> str:
+    """The first error that was printed. A thread of the library's own does so, a moment later."""
+    end = time.monotonic() + _LOG_SECONDS
+    while not (found := re.search(r" E .*?: (.*)\n", said())):
+        if time.monotonic() > end:
+            return "llama.cpp doesn't say why"
+        time.sleep(0.01)
+    return found[1]
 
 
 @contextmanager
 def _errors() -> Iterator[Callable[[], str]]:
     """Have what the library prints as errors meanwhile go where it can be read."""
     kept = os.dup(2)
-    with tempfile.TemporaryFile("w+", errors="replace") as file:
+    with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:
-            yield lambda: (file.seek(0), file.read())[1]
+            # Not `file.read`, which would move the place where the next is written.
+            yield lambda: os.pread(file.fileno(), _MAX_SAID, 0).decode(errors="replace")
         finally:
             os.dup2(kept, 2)
             os.close(kept)
