@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -280,7 +280,14 @@ class Reader:
                 break
         del found[limit:]
         if not query.kinds and not query.step:
-            self._check_gapless(conversation_id, found, after, query.newest_first)
+            head = self._head(number, conversation_id).seq
+            ends = (record.seq for record in found[:1] + found[-1:])
+            end = min(last, max(head, after, *ends))
+            count = min(limit, end - after)
+            wanted = range(after + 1, after + 1 + count)
+            if query.newest_first:
+                wanted = range(end, end - count, -1)
+            self._check_whole(conversation_id, found, wanted)
         return found
 
     def _stored(self, number: int, after: int, last: int, query: Query) -> Iterator[list[Record]]:
@@ -307,16 +314,13 @@ class Reader:
             yield from map(Block.of, portions(recent, BLOCK_BYTES))
             after = recent[-1].seq
 
-    def _check_gapless(
-        self, conversation_id: str, found: Sequence[Record], after: int, newest_first: bool
+    def _check_whole(
+        self, conversation_id: str, found: Sequence[Record], wanted: Sequence[int]
     ) -> None:
-        step = -1 if newest_first else 1
-        first = found[0].seq if newest_first and found else after + step
         seqs = [record.seq for record in found]
-        wanted = range(first, first + step * len(found), step)
         if seqs != list(wanted):
-            gap = next(want for seq, want in zip(seqs, wanted, strict=True) if seq != want)
-            raise self._missing(conversation_id, gap)
+            pairs = zip_longest(seqs, wanted, fillvalue=0)
+            raise self._missing(conversation_id, next(w for seq, w in pairs if seq != w))
 
     def _missing(self, conversation_id: str, seq: int) -> LogDamaged:
         return LogDamaged(

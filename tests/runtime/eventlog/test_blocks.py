@@ -128,10 +128,16 @@ async def test_an_end_that_is_gone_is_missed(sqlite, monkeypatch):
     for asked in (
         log.packed("a", after=0, **size),
         log.packed("a", after=BLOCK, **size),
+        log.read("a"),
+        log.read("a", after=BLOCK),
+        log.read("a", after=2 * BLOCK - 1, limit=1),
+        log.read("a", newest_first=True),
+        log.read("a", newest_first=True, limit=1),
         log.fork("a", 2 * BLOCK, "f"),
     ):
         with pytest.raises(LogDamaged, match=f"event {BLOCK + 1}|event {2 * BLOCK}"):
             await asked
+    assert len(await log.read("a", before=BLOCK + 1)) == BLOCK
 
 
 async def test_only_blocks_with_what_is_wanted_are_read(sqlite, monkeypatch):

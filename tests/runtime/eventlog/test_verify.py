@@ -81,7 +81,7 @@ A = "number = (SELECT number FROM conversations WHERE id = 'a')"
         ),
         ([f"UPDATE heads SET hash = x'00' WHERE {A}"], ("a", 10), "hash"),
         ([f"UPDATE heads SET seq = 9 WHERE {A}"], ("a", 9), "hash"),
-        ([f"UPDATE heads SET seq = 11 WHERE {A}"], ("a", 11), "missing"),
+        ([f"UPDATE heads SET seq = 11 WHERE {A}"], ("a", 9), "event 11"),
         ([f"UPDATE heads SET updated_us = 1 WHERE {A}"], ("a", 10), "list"),
         ([f"UPDATE heads SET seq = 0 WHERE {A}"], ("a", 0), "no event"),
         ([f"DELETE FROM heads WHERE {A}"], ("", 0), "no head"),
