@@ -65,7 +65,7 @@ def _check(state: st.State, args: argparse.Namespace, choice: str) -> None:
     if not fits:
         raise UsageError(
             f"that is no answer to question {question.id}: {question.question}",
-            "\n".join(answers(state.conversation_id, question)),
+            "\n".join(answers(args, state.conversation_id, question)),
         )
     if args.edit is not None and not question.editable:
         raise UsageError("--edit is for calls of tools; there is nothing here that can be edited")

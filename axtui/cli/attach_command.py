@@ -36,7 +36,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     await client.join(start=False)
     state = await client.state(found)
     if is_open(state) and found not in (await client.holder()).driving:
-        raise Refused("state", f"nobody drives the run of {found}", resume_command(found))
+        raise Refused("state", f"nobody drives the run of {found}", resume_command(args, found))
     after = args.last_seq
     if after is None:
         after = max(0, state.run.started_seq - 1)

@@ -239,6 +239,8 @@ def credentials_of(args: argparse.Namespace, server: str) -> Credentials:
     if (args.ca or args.cert or args.key) and not server.startswith("https://"):
         where = server or "HOST:PORT"
         raise UsageError("--ca, --cert and --key are for TLS", f"write --server https://{where}")
+    if args.token_file and server.startswith("ax://"):
+        raise UsageError("--token-file is for servers of axtui", "Google AX asks for no token")
     if not server:
         return Credentials()
     ca, cert, key = (

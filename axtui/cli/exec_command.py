@@ -17,7 +17,6 @@ from axtui.cli.output import OutputFailed
 from axtui.cli.render import make_renderer
 from axtui.cli.session import Session, follow
 from axtui.client import Refused, RunOptions, UnknownConversation
-from axtui.model.fold import is_open
 from axtui.model.ids import new_id
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
         try:
             return await _talk(session, text)
         except OutputFailed as error:
-            error.hint = "the run can be resumed:\n" + resume_command(known)
+            error.hint = "the run can be resumed:\n" + resume_command(args, known)
             raise
 
 
@@ -138,7 +137,9 @@ async def _talk(session: Session, text: str | None) -> int:
     listed = await session.client.find(session.conversation_id)
     after = _after(args.last_seq, listed)
     if args.resume:
-        await _resume(session)
+        if listed and listed.open:
+            session.interrupt.conversation_id = session.conversation_id
+            await session.client.resume(session.conversation_id, session.options)
     else:
         text = await _prompt(session) if text is None else text
         if text is None:
@@ -174,12 +175,6 @@ async def _start(session: Session, text: str) -> None:
     finally:
         slow.cancel()
     session.interrupt.conversation_id = session.conversation_id
-
-
-async def _resume(session: Session) -> None:
-    if is_open(await session.client.state(session.conversation_id)):
-        session.interrupt.conversation_id = session.conversation_id
-        await session.client.resume(session.conversation_id, session.options)
 
 
 def _interrupted(session: Session, code: int) -> int:

@@ -50,11 +50,11 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     found = await client.fork(source, seq, args.new or args.dest_conversation or "", edit)
     state = await client.state(found)
     if args.output == "json":
-        print_json({"conversation_id": found, "parent_id": source, "last_seq": state.seq})
+        print_json({"conversation_id": found, "parent_id": source, "last_seq": state.seq or None})
         return 0
     print_text(f"Conversation: {found}")
     if is_open(state):
-        print_text(f"its run is paused; it goes on with\n  {resume_command(found)}")
+        print_text(f"its run is paused; it goes on with\n  {resume_command(args, found)}")
     return 0
 
 

@@ -23,7 +23,7 @@ class Interrupt:
     """While entered, signals to end set `signal` and wake `wait`."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self._quiet = args.output == "json"
+        self._args = args
         self._woken = asyncio.Event()
         self._before: dict[int, Any] = {}
         self.signal = 0
@@ -58,7 +58,7 @@ class Interrupt:
 
     def _give_up(self) -> None:
         """Leave without a word to the log: whatever was acknowledged is in it."""
-        if self.conversation_id and not self._quiet:
+        if self.conversation_id and self._args.output != "json":
             say("axtui: something hangs; the run goes on with")
-            say(f"  {resume_command(self.conversation_id)}")
+            say(f"  {resume_command(self._args, self.conversation_id)}")
         os._exit(128 + self.signal)

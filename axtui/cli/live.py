@@ -49,7 +49,7 @@ class LiveRenderer(TextRenderer):
             self._streams.pop(ended.key, None)
         if event.kind not in _MARKS:
             super().event(event, state)
-        elif self._verbose or event.kind == "step.failed":
+        elif self._args.verbose or event.kind == "step.failed":
             mark, style = _MARKS[event.kind]
             words = printable(f"{event.actor}: {describe(event).partition(' ')[2]}")
             self._console.print(

@@ -129,7 +129,7 @@ class TextRenderer:
     wants_text = True
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self._verbose: bool = args.verbose
+        self._args = args
 
     def conversation(self, name: str) -> None:
         """The id, first of all."""
@@ -140,7 +140,7 @@ class TextRenderer:
         if event.kind == "message":
             for line in said(event):
                 print_text(line)
-        elif self._verbose:
+        elif self._args.verbose:
             say(f"{event.seq} {event.kind} {describe(event)}")
 
     def delta(self, delta: Delta) -> None:
@@ -162,7 +162,7 @@ class TextRenderer:
 
     def end(self, state: st.State, output: str, driven: bool) -> None:
         """Where the log ends, and what to type next where the run isn't over."""
-        for line in ending(state, driven):
+        for line in ending(self._args, state, driven):
             self.note(line)
         print_text(f"seq={state.seq}")
 

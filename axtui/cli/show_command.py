@@ -6,9 +6,11 @@ import argparse
 from typing import TYPE_CHECKING
 
 from axtui.cli.arguments import checkpoint, name
+from axtui.cli.control import attach_command
 from axtui.cli.follow import whole
 from axtui.cli.output import print_json, print_text
 from axtui.cli.story import ending, summary
+from axtui.client import Refused
 from axtui.model.codec import message_to_json
 from axtui.model.events import text_of
 from axtui.model.fold import is_open, status
@@ -32,6 +34,12 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     """Print the state."""
     listed, seq = await checkpoint(client, args.checkpoint)
     state = await client.state(listed.summary.id, seq)
+    if not state.seq:
+        raise Refused(
+            "state",
+            f"nothing is known of {state.conversation_id} before it is followed",
+            f"`{attach_command(args, state.conversation_id)}` does",
+        )
     for question in state.questions.values():
         for data in (question.detail, question.diff):
             if data.HasField("blob"):
@@ -49,7 +57,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     if status(state) == "completed" and text_of(state.run.output) not in ("", "null"):
         _print("output", text_of(state.run.output))
     if is_open(state) and not is_past and not state.deleted_us:
-        print_text("\n".join(ending(state, alive)))
+        print_text("\n".join(ending(args, state, alive)))
     return 0
 
 

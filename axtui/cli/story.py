@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from axtui.cli.control import attach_command, quoted, resume_command
+import argparse
+
+from axtui.cli.control import attach_command, next_command, quoted, resume_command
 from axtui.model.describe import about
 from axtui.model.events import text_of
 from axtui.model.fold import status
@@ -26,13 +28,13 @@ def said(event: pb.Event) -> list[str]:
     return lines
 
 
-def ending(state: st.State, driven: bool = False) -> list[str]:
+def ending(args: argparse.Namespace, state: st.State, driven: bool = False) -> list[str]:
     """What to say of a run that one stops following, and what to type next; `driven` is one that
     goes on elsewhere.
     """
     run = state.run
     known = state.conversation_id
-    command = attach_command(known) if driven else resume_command(known)
+    command = attach_command(args, known) if driven else resume_command(args, known)
     match status(state):
         case "completed" | "idle":
             return []
@@ -41,12 +43,12 @@ def ending(state: st.State, driven: bool = False) -> list[str]:
         case "canceled":
             return [f"axtui: the run was canceled{f': {run.reason}' if run.reason else ''}"]
         case "waiting":
-            return [*_waiting(state), "then", f"  {command}"]
+            return [*_waiting(args, state), "then", f"  {command}"]
         case "paused":
             why = f": {run.reason}" if run.cause == "unreachable" else ""
             first, command = (
                 f"axtui: the run is paused{why}; it goes on with",
-                resume_command(known),
+                resume_command(args, known),
             )
         case _ if driven:
             first = "axtui: the run goes on; to follow it"
@@ -55,23 +57,25 @@ def ending(state: st.State, driven: bool = False) -> list[str]:
     return [first, f"  {command}"]
 
 
-def _waiting(state: st.State) -> list[str]:
+def _waiting(args: argparse.Namespace, state: st.State) -> list[str]:
     lines = []
     for question in sorted(state.questions.values(), key=lambda asked: asked.seq):
         lines.append(f"axtui: the run waits: {question.question}")
         lines += [f"  {line.text}" for line in about(question)]
-        lines += [f"  {line}" for line in answers(state.conversation_id, question)]
+        lines += [f"  {line}" for line in answers(args, state.conversation_id, question)]
     return lines
 
 
-def answers(conversation_id: str, question: st.Question) -> list[str]:
+def answers(args: argparse.Namespace, conversation_id: str, question: st.Question) -> list[str]:
     """What can be typed to answer a question."""
-    command = f"axtui approve {quoted(conversation_id)} {question.id}"
     if list(question.choices) == ["approve", "deny"]:
-        return [command, f"{command} --deny"]
-    if question.choices:
-        return [f"{command} --choice {quoted(choice)}" for choice in question.choices]
-    return [f"{command} --text TEXT"]
+        options = ["", " --deny"]
+    elif question.choices:
+        options = [f" --choice {quoted(choice)}" for choice in question.choices]
+    else:
+        options = [" --text TEXT"]
+    command = f"approve {quoted(conversation_id)} {question.id}"
+    return [next_command(args, command + option) for option in options]
 
 
 def summary(state: st.State) -> str:

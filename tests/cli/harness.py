@@ -9,6 +9,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -84,6 +85,10 @@ class Cli:
     def args(self, command: str, *rest: str) -> list[str]:
         """The whole command line behind the name of the program."""
         return [command, *rest, *self.reached()]
+
+    def next(self, command: str) -> str:
+        """What is said to be typed next, for the same log."""
+        return f"axtui {command} {shlex.join(self.reached()[-2:])}"
 
     def __call__(self, command: str, *rest: str) -> Result:
         """Run a command in this process."""

@@ -233,9 +233,9 @@ def test_nobody_is_asked_where_standard_input_is_no_terminal(cli: Cli) -> None:
     done = cli.run("exec", *DEMO, input=b"approve\n")
     assert done.status == 3
     question = f"q{done.seq}"
-    assert f"axtui approve {done.id} {question}\n" in done.err
-    assert f"axtui approve {done.id} {question} --deny\n" in done.err
-    assert f"axtui exec --conversation {done.id} --resume\n" in done.err
+    assert f"{cli.next(f'approve {done.id} {question}')}\n" in done.err
+    assert f"{cli.next(f'approve {done.id} {question} --deny')}\n" in done.err
+    assert f"{cli.next(f'exec --conversation {done.id} --resume')}\n" in done.err
     assert cli("approve", done.id).status == 0
     assert cli("exec", "--conversation", done.id, "--resume").status == 0
 

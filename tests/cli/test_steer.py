@@ -19,7 +19,7 @@ def test_approve(cli: Cli) -> None:
     assert (done.status, done.err) == (0, "")
     assert done.out.splitlines() == [
         "approved; the run goes on with",
-        f"  axtui exec --conversation {known} --resume",
+        f"  {cli.next(f'exec --conversation {known} --resume')}",
     ]
     assert "approve: it is fine" in cli("events", known, "--kind", "approval.answered").out
     # What was printed can be typed.
@@ -75,7 +75,7 @@ def test_a_question_with_other_choices(samples: Cli) -> None:
     for wrong in ((), ("--deny",), ("--choice", "beer"), ("--text", "water")):
         done = samples("approve", known, *wrong)
         assert done.status == 2
-        assert f"axtui approve {known} q3 --choice 'red wine'" in done.err
+        assert samples.next(f"approve {known} q3 --choice 'red wine'") in done.err
     command = shlex.split(done.err.splitlines()[1])
     assert samples(*command[1:]).out.startswith("answered; ")
     assert "You took red wine" in samples("exec", "--conversation", known, "--resume").out
@@ -84,7 +84,7 @@ def test_a_question_with_other_choices(samples: Cli) -> None:
 @here
 def test_a_question_for_words(samples: Cli) -> None:
     waiting = samples("exec", "--agent", "asker", "--input", "")
-    assert f"axtui approve {waiting.id} q3 --text TEXT" in waiting.err
+    assert samples.next(f"approve {waiting.id} q3 --text TEXT") in waiting.err
     for wrong in ((), ("--deny",), ("--choice", "x"), ("--text", "x", "--always")):
         assert samples("approve", waiting.id, *wrong).status == 2
     assert samples("approve", waiting.id, "--text", "Zoë").status == 0
@@ -101,7 +101,7 @@ def test_two_questions(samples: Cli) -> None:
     first, second = (line.split()[0] for line in unclear.err.splitlines()[1:])
     assert samples("approve", waiting.id, "q99").status == 4
     left = samples("approve", waiting.id, second, "--deny")
-    assert f"1 more to answer: axtui show {waiting.id}" in left.out
+    assert f"1 more to answer: {samples.next(f'show {waiting.id}')}" in left.out
     assert samples("approve", waiting.id, first).status == 0
     assert "[True, False]" in samples("exec", "--conversation", waiting.id, "--resume").out
 
@@ -122,8 +122,8 @@ def test_pause_resume_cancel(cli: Cli) -> None:
     told = cli("pause", known, "--reason", "lunch").out
     assert told.splitlines() == [
         "paused; the run goes on with",
-        f"  1 more to answer: axtui show {known}",
-        f"  axtui exec --conversation {known} --resume",
+        f"  1 more to answer: {cli.next(f'show {known}')}",
+        f"  {cli.next(f'exec --conversation {known} --resume')}",
     ]
     assert "paused (person: lunch)" in cli("show", known).out
     assert cli("pause", known).status == 4
@@ -177,7 +177,7 @@ def test_a_run_that_another_process_drives(samples: Cli) -> None:
         assert samples("pause", "c").status == 0
         assert samples("resume", "c").out.splitlines() == [
             "resumed; its controller goes on; to follow it",
-            "  axtui attach c",
+            f"  {samples.next('attach c')}",
         ]
         Path(samples.folder, "open").touch()
         process.communicate()
@@ -189,7 +189,7 @@ def test_fork(cli: Cli) -> None:
     assert done.out.splitlines() == [
         "Conversation: other",
         "its run is paused; it goes on with",
-        "  axtui exec --conversation other --resume",
+        f"  {cli.next('exec --conversation other --resume')}",
     ]
     assert "Published" in cli("exec", "--conversation", "other", "--resume").out
     assert f"{known}:21" in cli("show", "other").out
@@ -274,3 +274,19 @@ def test_prune_wants_an_age(cli: Cli) -> None:
         assert cli("prune", *wrong).status == 2
     assert cli("prune", "--older-than", "1d").out == "0 conversations removed\n"
     assert not cli.data_dir.exists()
+
+
+def test_what_to_type_next_reaches_the_same_log(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my settings.yaml").touch()
+    given = ("--config", "my settings.yaml", *cli.reached()[-2:])
+    is_remote = "--server" in given
+    monkeypatch.setattr(cli, "reached", list)
+    waiting = cli("exec", *DEMO, *given)
+    told = waiting.err.splitlines()
+    approve = next(line for line in told if "axtui approve" in line)
+    assert ("--config 'my settings.yaml'" in approve) is not is_remote
+    assert cli(*shlex.split(approve)[1:]).status == 0
+    # By itself it goes on where somebody drives it.
+    assert "Published" in cli(*shlex.split(told[-1])[1:]).out
