@@ -66,7 +66,8 @@ _LACKS = {
 class AxClient:
     """Raises Unreachable where there is no server, and Refused for what AX has nothing for."""
 
-    hosts = False
+    # A run goes on there for as long as it is followed.
+    hosts = True
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -162,10 +163,13 @@ class AxClient:
 
     async def find(self, conversation_id: str) -> Listed | None:
         """What is there, if it is: AX doesn't tell beforehand."""
-        return await self.resolve(conversation_id)
+        return Listed(summarise(_running(conversation_id)), _MAX_SEQ, 0)
 
     async def resolve(self, name: str) -> Listed:
-        """The conversation of that id, of which it isn't known whether there is one."""
+        """The conversation of that id, of which it isn't known whether there is one; none is what
+        looks like a checkpoint."""
+        if name.rpartition(":")[2].isdecimal() and ":" in name:
+            raise UnknownConversation(name)
         return Listed(summarise(_running(name)), _MAX_SEQ, 0)
 
     async def conversations(
@@ -185,12 +189,15 @@ class AxClient:
         _refuse(_LACKS["prunable"])
 
     async def state(self, conversation_id: str, seq: int | None = None) -> st.State:
-        """As far as it is known here; nothing is of what was before `seq`."""
+        """As far as it is known here, which is what was told of a run that is followed, and
+        nothing of what was before `seq`."""
         turn = self._turns.get(conversation_id)
-        if turn is not None and seq is None:
+        if turn is None:
+            return st.State(conversation_id=conversation_id)
+        if seq is None:
             return turn.state
         state = _running(conversation_id)
-        state.seq = 0 if seq in (None, _MAX_SEQ) else seq or 0
+        state.seq = 0 if seq == _MAX_SEQ else seq
         return state
 
     async def read(

@@ -60,6 +60,24 @@ async def test_13_exec_is_one_run_and_told_as_json_where_that_is_wanted(served: 
     assert lines[-1]["state"] == "waiting"
 
 
+async def test_one_that_is_left_is_gone_on_with(served: Served) -> None:
+    start = ("exec", "--conversation", "c", "--timeout", "1s", "--agent", "gate", "--input", "x")
+    code, _, err = await axtui(served, *start)
+    again = f"axtui exec --conversation c --resume --server ax://{served.address}"
+    assert (code, err.splitlines()[-1].strip()) == (3, again)
+    code, out, err = await axtui(served, "show", "c")
+    assert (code, out) == (4, "")
+    assert f"`axtui attach c --server ax://{served.address}` does" in err
+    served.open_gate()
+    code, out, _ = await axtui(served, "attach", "c")
+    assert (code, out.splitlines()[0]) == (0, "Conversation: c")
+
+
+async def test_a_token_is_not_sent_to_who_asks_for_none(served: Served) -> None:
+    code, _, err = await axtui(served, "exec", "--input", "x", "--token-file", "none")
+    assert (code, "Google AX asks for no token" in err) == (2, True)
+
+
 async def test_how_it_ends_is_the_exit_status(served: Served) -> None:
     start = ("exec", "--output", "json", "--conversation", "c")
     code, out, _ = await axtui(served, *start, "--agent", "failer", "--input", "x")
@@ -103,6 +121,10 @@ async def test_forks_and_deletes(served: Served) -> None:
     code, _, err = await axtui(served, *fork)
     assert (code, "there is a conversation 'd' already" in err) == (4, True)
     assert await served.client.find("d") is not None
+    assert await axtui(served, "fork", "c:3", "e") == (0, "Conversation: e\n", "")
+    parents = [(await served.client.state(name)).parent_seq for name in ("d", "e")]
+    assert parents[0] == parents[1]
+    assert (await axtui(served, "delete", "e", "--yes"))[0] == 0
     assert (await axtui(served, "delete", "d", "--yes"))[0] == 0
     assert [listed.summary.id for listed in await served.client.conversations()] == ["c"]
 
