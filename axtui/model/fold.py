@@ -325,6 +325,8 @@ def _forked(state: st.State, event: pb.Event) -> None:
     state.parent_id = forked.source_id
     state.parent_seq = forked.source_seq
     state.deleted_us = 0
+    if forked.workspace:
+        state.run.workspace = forked.workspace
     if is_open(state):
         state.run.state = "paused"
         state.run.cause = "fork"

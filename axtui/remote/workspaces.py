@@ -6,16 +6,11 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from hashlib import sha256
-from pathlib import Path
-from urllib.parse import quote
 
 from axtui.local import LocalClient
 from axtui.runtime.acting import check_new_id
-from axtui.runtime.config import Config
+from axtui.runtime.folders import folder_of
 
-# Of a folder's name, with room for what is put behind one that is cut off.
-_MAX_NAME = 160
 # Folders of those that are being started now: one that is refused leaves none, unless another call
 # has just started it.
 _starting: Counter[str] = Counter()
@@ -40,15 +35,3 @@ async def workspace_for(client: LocalClient, conversation_id: str) -> AsyncItera
             if await client.find(conversation_id) is None:
                 with suppress(OSError):
                     os.rmdir(folder)
-
-
-def folder_of(config: Config, conversation_id: str) -> Path:
-    """Where the folder of a conversation is."""
-    beside = config.data_dir.with_name(f"{config.data_dir.name}-workspaces")
-    name = quote(conversation_id, safe="")
-    if not name.strip("."):
-        # Else it is this folder, or the one above.
-        name = name.replace(".", "%2E")
-    if len(name) > _MAX_NAME:
-        name = f"{name[: _MAX_NAME // 2]}-{sha256(conversation_id.encode()).hexdigest()}"
-    return Path(config.environment.workspace or beside, name)

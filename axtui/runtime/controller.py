@@ -26,8 +26,16 @@ from axtui.runtime.agents import DEFAULT, WITH_MODEL
 from axtui.runtime.config import Config
 from axtui.runtime.driver import Driver, abandoned, interrupted
 from axtui.runtime.errors import Refused
-from axtui.runtime.eventlog.base import ALL, CONTROL_LOG, EventLog, LogDamaged, LogError
+from axtui.runtime.eventlog.base import (
+    ALL,
+    CONTROL_LOG,
+    EventLog,
+    LogDamaged,
+    LogError,
+    Taken,
+)
 from axtui.runtime.eventlog.conversation import Conversation
+from axtui.runtime.folders import folder_for_fork
 from axtui.runtime.forking import fork
 from axtui.runtime.inbox import listener
 from axtui.runtime.journal import Delta, Services
@@ -285,14 +293,18 @@ class Controller:
         A run that is open there is paused in the fork.
         """
         _refuse_unfit_id(new)
-        await self._existing(source_id)
+        source = await self._existing(source_id)
         async with self._lock(new):
-            if request_id and await self.log.find(new) is not None:
+            if await self.log.find(new) is not None:
                 done = await self.log.conversation(new)
                 if await self._done_before(done, request_id, "conversation.forked") is not None:
                     return done
+                raise Taken(new)
             edited = edit and self._redactor.value(edit)
-            return await fork(self.log, source_id, seq, new, edited, principal, request_id)
+            folder = source.state.run.workspace
+            async with folder_for_fork(self._config, self.toolbox.environment, folder, new) as own:
+                who = principal, request_id
+                return await fork(self.log, source_id, seq, new, edited, *who, workspace=own)
 
     async def delete(
         self, conversation_id: str, reason: str, principal: str, request_id: str = ""

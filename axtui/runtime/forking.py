@@ -28,8 +28,10 @@ async def fork(
     edit: dict[str, Any] | None,
     principal: str,
     request_id: str,
+    workspace: str = "",
 ) -> Conversation:
-    """A new conversation that is the source up to `seq`, with event `seq` edited if wanted.
+    """A new conversation that is the source up to `seq`, with event `seq` edited if wanted; it
+    works in a `workspace` of its own, or else in the source's.
 
     An edited event comes in the place of the original, behind `conversation.forked`. Raises
     Refused where there is nothing to edit, or the edit doesn't fit.
@@ -50,6 +52,7 @@ async def fork(
         source_seq=at,
         source_hash=conversation.head.hash,
         exec_id=own_run,
+        workspace=workspace,
     )
     drafts = [Draft(forked, own_run, "", principal, request_id)]
     if edited is not None:

@@ -923,11 +923,14 @@ class ConversationForked(_message.Message):
     SOURCE_SEQ_FIELD_NUMBER: _builtins.int
     SOURCE_HASH_FIELD_NUMBER: _builtins.int
     EXEC_ID_FIELD_NUMBER: _builtins.int
+    WORKSPACE_FIELD_NUMBER: _builtins.int
     source_id: _builtins.str
     source_seq: _builtins.int
     source_hash: _builtins.bytes
     exec_id: _builtins.str
     """The run that goes on in the fork, under an id of its own."""
+    workspace: _builtins.str
+    """The folder that it works in from now on; empty: the source's."""
     def __init__(
         self,
         *,
@@ -935,10 +938,11 @@ class ConversationForked(_message.Message):
         source_seq: _builtins.int = ...,
         source_hash: _builtins.bytes = ...,
         exec_id: _builtins.str = ...,
+        workspace: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exec_id", b"exec_id", "source_hash", b"source_hash", "source_id", b"source_id", "source_seq", b"source_seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exec_id", b"exec_id", "source_hash", b"source_hash", "source_id", b"source_id", "source_seq", b"source_seq", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -15,10 +15,10 @@ from axtui.model.events import Draft
 from axtui.model.ids import new_id
 from axtui.remote.messages import records_of
 from axtui.remote.service import MAX_LISTED
-from axtui.remote.workspaces import folder_of
 from axtui.runtime.config import Config, Environment
 from axtui.runtime.eventlog.base import LogDamaged
 from axtui.runtime.eventlog.schema import connect
+from axtui.runtime.folders import folder_of
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import service_pb2 as sv
 

@@ -1,0 +1,77 @@
+"""The folders of conversations that have one for themselves, as those on a server do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from shlex import quote as quoted
+from urllib.parse import quote
+
+from axtui.agent import ToolError
+from axtui.runtime.actors.environment import Environment
+from axtui.runtime.config import Config
+from axtui.runtime.errors import Refused
+
+# Of a folder's name, with room for what is put behind one that is cut off.
+_MAX_NAME = 160
+
+
+def folder_of(config: Config, conversation_id: str) -> Path:
+    """Where the folder of a conversation is."""
+    name = quote(conversation_id, safe="")
+    if not name.strip("."):
+        # Else it is the folder of all, or the one above.
+        name = name.replace(".", "%2E")
+    if len(name) > _MAX_NAME:
+        name = f"{name[: _MAX_NAME // 2]}-{sha256(conversation_id.encode()).hexdigest()}"
+    return _folder_of_all(config) / name
+
+
+def _folder_of_all(config: Config) -> Path:
+    beside = config.data_dir.with_name(f"{config.data_dir.name}-workspaces")
+    return Path(config.environment.workspace or beside)
+
+
+@asynccontextmanager
+async def folder_for_fork(
+    config: Config, environment: Environment, source: str, new: str
+) -> AsyncIterator[str]:
+    """A copy of the source's folder, as it is now, while the fork is made; removed if it isn't in
+    the end. None, and so the source's own, unless that is for the source alone. Raises Refused."""
+    is_its_own = Path(source).parent == _folder_of_all(config)
+    if not (is_its_own and await asyncio.to_thread(os.path.isdir, source)):
+        yield ""
+        return
+    folder = folder_of(config, new)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        # Of one that was purged, which may be all that is left of its work.
+        folder = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
+    try:
+        await _copy(environment, source, folder)
+        yield str(folder)
+    except (Refused, OSError):
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        raise
+
+
+async def _copy(environment: Environment, source: str, folder: Path) -> None:
+    """As a command in the sandbox: what is still at work in the source could have a copy that is
+    made outside follow links to other places."""
+    command = f"cp -a -- {quoted(source)}/. ."
+    try:
+        done = await environment.run(command, workspace=str(folder), readable=[source])
+    except ToolError as error:
+        raise Refused("state", f"{source} can't be copied for the fork: {error}") from None
+    why = done["output"].strip().rpartition("\n")[2] or f"exit status {done['exit_status']}"
+    if done.get("timed_out"):
+        why = "that takes longer than environment.limits.time"
+    if done["exit_status"]:
+        raise Refused("state", f"{source} can't be copied for the fork: {why}")
