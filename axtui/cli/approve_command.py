@@ -41,7 +41,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     _check(await client.state(found), args, choice)
     text = args.text if args.text is not None else args.reason
     edit = None if args.edit is None else await json_argument(args.edit, "--edit")
-    if not isinstance(edit, dict | None):
+    if args.edit is not None and not isinstance(edit, dict):
         raise UsageError("--edit takes a JSON object: all arguments of the call, as they are to be")
     state = await client.answer(found, args.approval or "", choice, text, args.always, edit)
     await told(client, args, state, _DONE.get(choice, "answered"))

@@ -39,7 +39,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
     """Make the fork and print its id."""
     _check(args)
     edit = None if args.edit is None else await json_argument(args.edit, "--edit")
-    if edit is not None and not isinstance(edit, dict):
+    if args.edit is not None and not isinstance(edit, dict):
         raise UsageError(
             "--edit takes a JSON object with the fields that are to be others",
             "`axtui events ID --output json` shows what an event has, as its data",

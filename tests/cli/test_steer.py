@@ -49,6 +49,7 @@ def test_edit_then_approve(samples: Cli, tmp_path: Path) -> None:
     known = samples("exec", "--agent", "commander", "--approve", "ask", "--input", "echo one").id
     for wrong, why in (
         ("[1]", "a JSON object"),
+        ("null", "a JSON object"),
         ("{", "isn't JSON"),
         (f"@{tmp_path}/none", "No such file"),
     ):
