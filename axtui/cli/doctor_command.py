@@ -1,6 +1,7 @@
 """Check what runs need, and say what to do about what isn't right; ends with 1 if a check fails.
 
-Agents are loaded and servers of tools started for it; nothing is written to the log.
+Agents are loaded and servers of tools started for it; nothing is written to the log. With --server
+it is also tried whether that one can be worked on; all else is about this machine.
 """
 
 from __future__ import annotations
@@ -12,10 +13,26 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from axtui.cli.common import FAILED, columns, current_folder
+from axtui.cli.common import (
+    FAILED,
+    add_remote,
+    columns,
+    credentials_of,
+    current_folder,
+    server_of,
+)
 from axtui.cli.output import colored, print_json, print_text
 from axtui.cli.theme import load_styles
-from axtui.client import Check, ConfigError, checkup, load_config
+from axtui.client import (
+    Check,
+    Config,
+    ConfigError,
+    Refused,
+    Unreachable,
+    checkup,
+    connect,
+    load_config,
+)
 from axtui.model.words import count, printable
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗"}
@@ -25,7 +42,8 @@ _WIDTH = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """It has no options of its own."""
+    """Add the options of doctor."""
+    add_remote(parser)
 
 
 async def run_alone(args: argparse.Namespace) -> int:
@@ -56,8 +74,23 @@ async def _checks(args: argparse.Namespace) -> AsyncIterator[Check]:
             yield Check("configuration", "failed", problem, "correct it; all else depends on it")
         return
     yield Check("configuration", "ok", str(config.path or "none, and none is needed"))
+    # Google AX has no call that does nothing.
+    if (server := server_of(args)) and not server.startswith("ax://"):
+        yield await _server(args, config, server)
     async for check in checkup(config):
         yield check
+
+
+async def _server(args: argparse.Namespace, config: Config, server: str) -> Check:
+    client = connect(config, server, credentials_of(args, server))
+    try:
+        refused = await client.refusals()
+    except (Refused, Unreachable) as error:
+        return Check("server", "failed", str(error), error.hint)
+    finally:
+        await client.close()
+    why = next(iter(refused.values()), "")
+    return Check("server", "ok", f"{server} answers{why and f', but not to all: {why}'}")
 
 
 def _terminal(args: argparse.Namespace) -> Check:

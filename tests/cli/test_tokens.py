@@ -101,6 +101,21 @@ class TestClients:
         done = server("list", "-v")
         assert (done.status, secret in done.err) == (4, False)
 
+    def test_a_doctor_tries_it(self, server: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        def check() -> tuple[str, str]:
+            checks = server("doctor", "--output", "json").json()
+            (found,) = [check for check in checks if check["check"] == "server"]
+            return found["state"], found["result"]
+
+        address = server.reach[-1]
+        assert check() == ("failed", "a token is needed")
+        monkeypatch.setenv("AXTUI_TOKEN", _made(server, "bob"))
+        state, result = check()
+        assert state == "ok"
+        assert result.startswith(f"{address} answers, but not to all: bob is a viewer, and ")
+        monkeypatch.setenv("AXTUI_TOKEN", _made(server, "eve", "admin"))
+        assert check() == ("ok", f"{address} answers")
+
     def test_with_one_of_too_low_a_role(self, server: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AXTUI_TOKEN", _made(server, "bob"))
         assert server("list").status == 0
@@ -127,9 +142,9 @@ class TestClients:
         assert server("list", "--token-file", str(file)).status == 0
 
 
-def _made(cli: Cli, name: str) -> str:
-    """A viewer's token, made beside the server."""
-    command = ("token", "create", name, "--role", "viewer", "--data-dir", str(cli.data_dir))
+def _made(cli: Cli, name: str, role: str = "viewer") -> str:
+    """A token, made beside the server."""
+    command = ("token", "create", name, "--role", role, "--data-dir", str(cli.data_dir))
     return cli.program(*command).out.strip()
 
 
