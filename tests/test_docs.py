@@ -31,8 +31,8 @@ _BLOCK = re.compile(
     r"^(?:<!-- file: (?P<file>\S+) -->\n)?```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.M | re.S
 )
 _MODELS = re.compile(r"^<!-- models:\n(.*?)^-->$", re.M | re.S)
-# Of a machine where there can't be a sandbox.
-_WARNING = re.compile(r"^axtui: warning: .*\n", re.M)
+# What is said on a machine without a sandbox, and on one that is slow.
+_WARNING = re.compile(r"^(axtui: warning: |Waiting for ).*\n", re.M)
 _STATUS = re.compile(r"\s+# exit status (\d+)$")
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # As part of what is drawn, which others mustn't write into.
 TELLS_WARNINGS = True
 # An agent elsewhere may take longer to be there, and is told of then.
-_SLOW_SECONDS = 1.0
+_SLOW_SECONDS = 3.0
 EPILOG = """\
 exit status: 0 completed, 1 failed, 2 the call is wrong, 3 waits or is paused (what to type next
 is printed), 4 refused, 5 something needed can't be reached, 6 canceled, 130 or 143 interrupted.
