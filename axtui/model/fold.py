@@ -326,6 +326,7 @@ def _forked(state: st.State, event: pb.Event) -> None:
     state.parent_seq = forked.source_seq
     state.deleted_us = 0
     if forked.workspace:
+        state.run.told_workspace = state.run.told_workspace or state.run.workspace
         state.run.workspace = forked.workspace
     if is_open(state):
         state.run.state = "paused"

@@ -87,7 +87,7 @@ class Journal:
         self.exec_id = run.exec_id
         # The log grows between any two times that a run is driven.
         self.epoch = conversation.head.seq
-        self.workspace = run.workspace
+        self.workspace = run.told_workspace or run.workspace
         self._started_seq = run.started_seq
         self._started_us = run.started_us
         self._states: dict[str, str] = {}

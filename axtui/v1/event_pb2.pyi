@@ -930,7 +930,7 @@ class ConversationForked(_message.Message):
     exec_id: _builtins.str
     """The run that goes on in the fork, under an id of its own."""
     workspace: _builtins.str
-    """The folder that it works in from now on; empty: the source's."""
+    """Where its tools work from now on; empty: where the source's do."""
     def __init__(
         self,
         *,

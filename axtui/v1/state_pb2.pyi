@@ -209,6 +209,7 @@ class Run(_message.Message):
     APPROVE_FIELD_NUMBER: _builtins.int
     ON_INTERRUPTED_FIELD_NUMBER: _builtins.int
     WORKSPACE_FIELD_NUMBER: _builtins.int
+    TOLD_WORKSPACE_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     OUTPUT_FIELD_NUMBER: _builtins.int
@@ -230,6 +231,11 @@ class Run(_message.Message):
     approve: _builtins.str
     on_interrupted: _builtins.str
     workspace: _builtins.str
+    """Where its tools work."""
+    told_workspace: _builtins.str
+    """What its agents were told that is, if a fork has since begun to work in another: what they do
+    follows from it, and has to be the same when it is done again.
+    """
     cause: _builtins.str
     """Of the pause or the cancel."""
     reason: _builtins.str
@@ -264,6 +270,7 @@ class Run(_message.Message):
         approve: _builtins.str = ...,
         on_interrupted: _builtins.str = ...,
         workspace: _builtins.str = ...,
+        told_workspace: _builtins.str = ...,
         config: _event_pb2.Data | None = ...,
         error: _event_pb2.Error | None = ...,
         output: _event_pb2.Data | None = ...,
@@ -273,7 +280,7 @@ class Run(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["allowance", b"allowance", "config", b"config", "error", b"error", "limits", b"limits", "output", b"output", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_us", b"active_us", "agent", b"agent", "allowance", b"allowance", "approve", b"approve", "cause", b"cause", "config", b"config", "ended_us", b"ended_us", "error", b"error", "exec_id", b"exec_id", "limits", b"limits", "on_interrupted", b"on_interrupted", "output", b"output", "reason", b"reason", "seed", b"seed", "started_seq", b"started_seq", "started_us", b"started_us", "state", b"state", "steps", b"steps", "usage", b"usage", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_us", b"active_us", "agent", b"agent", "allowance", b"allowance", "approve", b"approve", "cause", b"cause", "config", b"config", "ended_us", b"ended_us", "error", b"error", "exec_id", b"exec_id", "limits", b"limits", "on_interrupted", b"on_interrupted", "output", b"output", "reason", b"reason", "seed", b"seed", "started_seq", b"started_seq", "started_us", b"started_us", "state", b"state", "steps", b"steps", "told_workspace", b"told_workspace", "usage", b"usage", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,3 +28,16 @@ async def caller(ctx: Context) -> str:
 async def gate(ctx: Context) -> str:
     """Asks whether it may go on."""
     return str(await ctx.approve("Open?"))
+
+
+@agent
+async def teller(ctx: Context) -> str:
+    """Has the folder that it was told of noted, and asks before it goes on."""
+    told = await ctx.step(_noted, ctx.workspace)
+    await ctx.approve("Go on?")
+    await ctx.tool("shell", command="pwd > where")
+    return told
+
+
+def _noted(text: str) -> str:
+    return text

@@ -148,7 +148,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Serve]:
     async def start(address: str = "127.0.0.1:0", insecure: bool = False, **server: Any) -> Served:
         agents = tuple(
             Agent(name, f"tests.remote.agents:{name}", isolation="inline")
-            for name in ("asker", "caller", "gate", "listener")
+            for name in ("asker", "caller", "gate", "listener", "teller")
         )
         config = Config(
             data_dir=tmp_path / "data",

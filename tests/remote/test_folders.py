@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,19 +15,26 @@ from axtui.remote.client import RemoteClient
 from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import Taken
+from axtui.v1 import state_pb2 as st
 
 from .harness import Serve
+
+
+async def until(client: RemoteClient, name: str, test: Callable[[st.State], Any]) -> st.State:
+    """The state, once it is that."""
+    async with asyncio.timeout(30):
+        async for _ in client.watch(name, 0):
+            state = await client.state(name)
+            if test(state):
+                return state
+    raise AssertionError("it goes on")
 
 
 async def shell(client: RemoteClient, name: str, command: str) -> None:
     """Run a command."""
     await client.start(name, command, "shell", RunOptions(approve="all"))
-    async with asyncio.timeout(30):
-        async for _ in client.watch(name, 0):
-            state = await client.state(name)
-            if not is_open(state):
-                assert state.run.state == "completed", state.run
-                return
+    state = await until(client, name, lambda state: not is_open(state))
+    assert state.run.state == "completed", state.run
 
 
 async def test_a_fork_has_a_copy_of_its_own(served: Serve) -> None:
@@ -44,6 +53,29 @@ async def test_a_fork_has_a_copy_of_its_own(served: Serve) -> None:
     # And so has a fork of that, as what it works in is in the log.
     await client.fork("d", 2, "e", None)
     assert (work / "e/link").read_text() == "two\n"
+
+
+async def test_what_was_done_in_the_source_is_what_it_was(served: Serve) -> None:
+    """Though its agent was told of the source's folder, and tells it its steps."""
+    server = await served()
+    client = server.client()
+    work = Path(str(server.config.environment.workspace))
+    await client.start("c", "x", "teller", RunOptions())
+    await until(client, "c", lambda state: state.questions)
+    await client.fork("c", None, "d", None)
+    for name in ("c", "d"):
+        (question,) = (await client.state(name)).questions
+        await client.answer(name, question, "approve", "", False)
+    await client.resume("d", RunOptions(approve="all"))
+    await until(client, "d", lambda state: state.questions or not is_open(state))
+    state = await client.state("d")
+    assert (state.run.state, state.run.output.text) == ("completed", f'"{work}/c"')
+    assert (work / "d/where").read_text() == f"{work}/d\n"
+    # The next one is told where it works.
+    await client.start("d", "x", "teller", RunOptions())
+    await until(client, "d", lambda state: state.questions)
+    told = [r.event() for r in await client.read("d", kinds=["step.completed"])]
+    assert f'"{work}/d"' in [event.step_completed.result.text for event in told]
 
 
 async def test_what_was_left_of_another_stays(served: Serve) -> None:
