@@ -33,6 +33,8 @@ _URLS: dict[str, type[ai.ImageUrl | ai.AudioUrl | ai.VideoUrl]] = {
     "audio": ai.AudioUrl,
     "video": ai.VideoUrl,
 }
+# In the place of a text without any words, which Anthropic refuses, wherever it is.
+_NOTHING = "[nothing]"
 # Where providers count what a model thought, which is a part of its output.
 _THOUGHT_TOKENS = ("thoughts_tokens", "reasoning_tokens", "thinking_tokens")
 
@@ -43,19 +45,27 @@ def to_history(messages: list[Json], model: Model, provider: str) -> list[ai.Mod
     Raises ModelFault("invalid") for what isn't a message.
     """
     history: list[ai.ModelMessage] = []
-    # Many models want the roles to take turns, so what is asked between two answers is one message.
+    # Many models want the roles to take turns, so what is asked between two answers is one message,
+    # and so are answers that nothing is asked between.
     asked: list[Json] = []
+    answered: list[ai.ModelResponsePart] = []
     for message in messages:
         match message:
             case {"role": "assistant", "content": list(content)}:
                 parts = [part for item in content for part in _said(item, model, provider)]
                 if parts:
-                    history += [*_request(asked), _response(parts, model)]
+                    history += _request(asked)
                     asked = []
+                    answered += parts
             case {"role": "user" | "tool", "content": list(content)}:
+                if answered:
+                    history.append(_response(answered, model))
+                    answered = []
                 asked += content
             case _:
                 raise _unknown("message", message)
+    if answered:
+        history.append(_response(answered, model))
     return history + _request(asked)
 
 
@@ -108,10 +118,12 @@ def _request(content: list[Json]) -> list[ai.ModelMessage]:
 
 def _asked(content: list[Json]) -> Iterator[ai.ModelRequestPart]:
     said: list[ai.UserContent] = []
+    answers = False
     for part in content:
         match part:
             case {"text": str(text)}:
-                said.append(text)
+                if text.strip():
+                    said.append(text)
             case {"media": {"type": str(kind), "data": str(data)}}:
                 said.append(ai.BinaryContent(_decoded(data, kind), media_type=kind))
             case {"media": {"type": str(kind), "url": str(url)}}:
@@ -119,11 +131,14 @@ def _asked(content: list[Json]) -> Iterator[ai.ModelRequestPart]:
                 said.append(make(url, media_type=kind))
             case {"tool_result": {"id": str(id), "name": str(name), "content": result, **rest}}:
                 failed = bool(rest.get("error"))
+                if isinstance(result, str) and not result.strip():
+                    result = _NOTHING
+                answers = True
                 yield ai.ToolReturnPart(name, result, id, outcome="failed" if failed else "success")
             case _:
                 raise _unknown("part", part)
-    if said:
-        yield ai.UserPromptPart(said)
+    if said or not answers:
+        yield ai.UserPromptPart(said or [_NOTHING])
 
 
 def _decoded(data: str, kind: str) -> bytes:
@@ -142,8 +157,8 @@ def _said(part: Json, model: Model, provider: str) -> Iterator[ai.ModelResponseP
         marks = {"id": opaque.get("id"), "provider_name": model.system, "provider_details": details}
     match part:
         case {"text": str(text)}:
-            # Nobody takes an empty text, but a signature may hang on one.
-            if text or own:
+            # A signature may hang on a text of nothing.
+            if text.strip() or own:
                 yield ai.TextPart(text, **marks)
         case {"thought": str(text)}:
             # Other providers' thoughts are of no use, and models would begin to imitate them.

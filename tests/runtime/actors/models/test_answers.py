@@ -151,6 +151,47 @@ async def test_an_answer_of_nothing_is_not_sent_back(call: Call, model: str) -> 
     assert "second" in str(sent)
 
 
+def _texts(value: Any) -> list[str]:
+    """All that is said in what was sent, wherever it is."""
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    if not isinstance(value, dict):
+        return []
+    names = ("text", "output", "content", "error", "return_value")
+    own = [value[name] for name in names if isinstance(value.get(name), str)]
+    return [*own, *(text for item in value.values() for text in _texts(item))]
+
+
+@pytest.mark.parametrize("blank", ["", " \n"])
+async def test_nothing_that_is_sent_is_blank(call: Call, model: str, blank: str) -> None:
+    called = await call({"text": "ok"}, {"text": "ok"})
+    two = [{"tool_call": {"id": id, "name": "add", "arguments": {}}} for id in ("one", "two")]
+    said = {"role": "assistant", "content": [{"text": blank}, *two]}
+    none = {"role": "assistant", "content": [{"text": blank}]}
+    answers = results("one", blank), results("two", blank, True)
+    await called(model, user("hi", blank), said, *answers, none, user(blank))
+    await called(model, user(blank))
+    for request in called.server.requests:
+        body = request["body"]
+        sent = body.get("contents") or body.get("input") or body["messages"]
+        texts = _texts(sent)
+        assert texts
+        assert all(map(str.strip, texts)), sent
+
+
+async def test_the_roles_take_turns(call: Call, model: str) -> None:
+    called = await call({"text": "ok"})
+    said = [{"role": "assistant", "content": [{"text": text}]} for text in ("looking", "there")]
+    await called(model, user("where?"), user("quick"), *said, user("and now?"))
+    body = called.body()
+    sent = body.get("contents") or body.get("input") or body["messages"]
+    if KINDS[model] != "responses":
+        roles = [message["role"].replace("model", "assistant") for message in sent]
+        assert roles == ["user", "assistant", "user"]
+    for text in ("where?", "quick", "looking", "there", "and now?"):
+        assert text in json.dumps(sent)
+
+
 async def test_a_call_without_arguments(call: Call, model: str) -> None:
     arguments: Any = {} if KINDS[model] == "gemini" else ""
     called = await call({"calls": [{"name": "now", "arguments": arguments}]})
