@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from axtui.agent import Tool, call
+from axtui.agent import ActorError, Tool, call
 from axtui.model.codec import dump_json
 from axtui.runtime.agents.planner import planner
 from axtui.runtime.config import Planner
@@ -131,6 +131,42 @@ async def test_it_survives_a_crash_at_any_event(
     await crash_everywhere(world, planner, "Look", calls=calls)
     assert await _compactions(world)
     _check_pairs(model)
+
+
+async def test_the_work_so_far_outlives_a_model_that_does_not_sum_it_up_for_now(
+    make_world: MakeWorld,
+) -> None:
+    inner, refused = _counting(200), iter(range(3))
+
+    def answer(request: Json) -> Json:
+        if request["system"].startswith("Sum up") and next(refused, None) is not None:
+            raise ActorError("rate_limited", "slow down", retryable=True)
+        return inner(request)
+
+    world = make_world(Model(answer).agent(LOOK), planner=Planner(history_chars=LIMIT))
+    await world.start(planner, "Look at everything")
+    (question,) = await world.waiting()
+    assert question.question == "No model answers: slow down. Try again?"
+    await world.answer("retry")
+    assert await world.output() == "All seen."
+    assert await _compactions(world)
+
+
+async def test_no_summary_takes_the_place_of_nothing(make_world: MakeWorld) -> None:
+    inner = _counting(200)
+
+    def answer(request: Json) -> Json:
+        if request["system"].startswith("Sum up"):
+            thought: Json = {"thought": "Where do I begin?"}
+            return says("", thought, finish="length")
+        return inner(request)
+
+    model = Model(answer)
+    world = make_world(model.agent(LOOK), planner=Planner(history_chars=LIMIT))
+    assert await world.run(planner, "Look at everything") == "All seen."
+    assert not await _compactions(world)
+    assert len(model.requests[-1]["messages"]) == 2 * TURNS + 1
+    await world.check()
 
 
 async def test_the_history_of_earlier_runs_is_summed_up_too(make_world: MakeWorld) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from axtui.agent import Chat, Context
 from axtui.model.codec import dump_json
+from axtui.runtime.agents.asking import asked
 from axtui.runtime.agents.results import kinds, without_media
 
 _KEPT = 0.25
@@ -28,12 +29,16 @@ async def compacted(ctx: Context, chat: Chat, limit: int) -> list[dict[str, Any]
     if not first:
         return chat.messages
     older = chat.messages[:first]
-    asked = Chat(ctx, chat.model, system=_SUM_UP)
+    other = Chat(ctx, chat.model, system=_SUM_UP)
     text = "\n\n".join(_told(message) for message in older)
     if (left_out := len(text) - limit) > 0:
         text = f"[… {left_out:,} characters left out …]\n{text[-limit:]}"
-    reply = await asked.send({"role": "user", "content": [{"text": text}]})
+    reply = await asked(ctx, other, [{"role": "user", "content": [{"text": text}]}])
     summary = "".join(part.get("text", "") for part in reply["content"])
+    if not summary.strip():
+        # A model may use up all that it may say with what it thinks.
+        await ctx.emit("The history grew too long, but the model didn't sum it up.", thought=True)
+        return chat.messages
     await ctx.emit(
         f"The history grew too long: its first {first} messages are replaced by a summary.",
         thought=True,

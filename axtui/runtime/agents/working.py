@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from axtui.agent import Chat, Context, StepFailed
+from axtui.runtime.agents.asking import asked
 from axtui.runtime.agents.compaction import compacted
-from axtui.runtime.agents.results import kinds, told, without_media
+from axtui.runtime.agents.results import told
 
 MAX_TURNS = 200
 MAX_HISTORY = 1000
@@ -18,11 +19,6 @@ HISTORY_CHARS = 600_000
 _OF_MODEL = ("temperature", "max_tokens")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 MAX_NAME = 64
-# Faults of a model that end once somebody has waited, paid, or set a key.
-_PASSING = frozenset(
-    {"auth", "failed", "gone", "network", "no_key", "overloaded", "quota", "rate_limited"}
-    | {"start", "timeout", "unavailable"}
-)
 
 Json = dict[str, Any]
 
@@ -56,7 +52,7 @@ async def work(ctx: Context, system: str) -> str:
     while True:
         chat.messages = await compacted(ctx, chat, settings.get("history_chars") or HISTORY_CHARS)
         news += await _heard(ctx)
-        reply = await _asked(ctx, chat, news)
+        reply = await asked(ctx, chat, news)
         calls = [part["tool_call"] for part in reply["content"] if "tool_call" in part]
         text = "\n\n".join(part["text"] for part in reply["content"] if part.get("text"))
         await _think_aloud(ctx, reply["content"])
@@ -78,32 +74,6 @@ async def work(ctx: Context, system: str) -> str:
 async def _heard(ctx: Context) -> list[Json]:
     """What a person has said meanwhile."""
     return [_message("user", {"text": text}) for text in await ctx.told()]
-
-
-async def _asked(ctx: Context, chat: Chat, news: list[Json]) -> Json:
-    """The model's answer. Where it can't be had for a reason that may go away, even after the
-    step's own attempts, a person is asked whether to go on trying: the work so far is worth it.
-
-    Not every model takes every kind of media, and it is known only once one has refused. Then it
-    goes on without: at first without those other than images, which fewer models take.
-    """
-    while True:
-        try:
-            return await chat.send(*news)
-        except StepFailed as failed:
-            shown = kinds([*chat.messages, *news])
-            if failed.code == "invalid" and shown:
-                refused = shown - {"image"} or shown
-                chat.messages = [without_media(message, refused) for message in chat.messages]
-                news = [without_media(message, refused) for message in news]
-                what = " or ".join(sorted(refused))
-                await ctx.emit(f"It goes on without {what}: {failed.message}", thought=True)
-                continue
-            if failed.code not in _PASSING:
-                raise
-            question = f"No model answers: {failed.message}. Try again?"
-            if await ctx.ask(question, choices=("retry", "fail")) == "fail":
-                raise
 
 
 def _named(own: str, tools: Sequence[Json]) -> dict[str, Json]:
