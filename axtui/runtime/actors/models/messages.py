@@ -18,6 +18,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -192,7 +193,7 @@ def _tool_call(item: ai.ToolCallPart) -> Json:
         call["arguments"] = item.args
     elif item.args:
         try:
-            arguments = json.loads(item.args, parse_constant=_no_json)
+            arguments = json.loads(item.args, parse_constant=_no_json, parse_float=_finite)
         except (ValueError, RecursionError):
             arguments = None
         if isinstance(arguments, dict):
@@ -200,6 +201,12 @@ def _tool_call(item: ai.ToolCallPart) -> Json:
         else:
             call["malformed"] = item.args
     return call
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    # What is too large is infinite, and that no JSON has.
+    return value if math.isfinite(value) else _no_json(number)
 
 
 def _no_json(constant: str) -> NoReturn:
