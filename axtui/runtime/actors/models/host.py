@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
@@ -60,6 +61,7 @@ class ModelHost:
         (empty if the provider told none), `cost_usd` (None if not known), `model` (as the provider
         calls it), `provider`. Raises ModelFault for everything that is no answer.
         """
+        request = _encodable(request)
         name = request["model"]
         endpoint = providers.endpoint(name, self._environ, self._settings)
         if served := request.get("served"):
@@ -116,6 +118,17 @@ class ModelHost:
         except Exception as error:
             # What was raised may hold the key it was sent with, so nothing is chained to the fault.
             raise to_fault(error, endpoint, self._secrets, otherwise) from None
+
+
+def _encodable(request: Json) -> Json:
+    """The request with a `?` for each lone surrogate, as in the names of some files: no UTF-8 can
+    hold it, and so most providers' libraries can't send it."""
+    text = json.dumps(request, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return cast(Json, json.loads(text.encode(errors="replace")))
+    return request
 
 
 def _settings(wanted: Json, endpoint: Endpoint) -> ModelSettings:

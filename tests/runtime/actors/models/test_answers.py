@@ -192,6 +192,21 @@ async def test_the_roles_take_turns(call: Call, model: str) -> None:
         assert text in json.dumps(sent)
 
 
+async def test_half_a_character_keeps_nothing_from_being_sent(call: Call, model: str) -> None:
+    arguments: Any = {"name": "half\ud83d"}
+    if KINDS[model] != "gemini":
+        arguments = json.dumps(arguments)
+    called = await call({"calls": [{"name": "add", "arguments": arguments}]}, {"text": "ok"})
+    content = (await called(model, tools=[ADD]))["content"]
+    said = {"role": "assistant", "content": content}
+    result = results("call_1", {"files\ud83d": ["a\udcff"]})
+    reply = await called(model, user("hi \ud83d"), said, result, system="\ud83d")
+    assert reply["content"][0]["text"] == "ok"
+    sent = json.dumps(called.body()).replace("\\", "")
+    for text in ("half?", "files?", "a?", "hi ?"):
+        assert text in sent
+
+
 async def test_a_call_without_arguments(call: Call, model: str) -> None:
     arguments: Any = {} if KINDS[model] == "gemini" else ""
     called = await call({"calls": [{"name": "now", "arguments": arguments}]})
