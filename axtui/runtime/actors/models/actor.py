@@ -70,9 +70,16 @@ class Models:
             raise ActorError(fault.code, str(fault)) from None
         asked = {**request, "model": name, "timeout": seconds}
         try:
-            async with asyncio.timeout(seconds + _PATIENCE), self._served(name) as served:
+            async with self._served(name) as served:
                 asked["served"] = served
-                return await ask(self._actor, "complete", asked, _shown(call().delta))
+                return await self._asked(asked, seconds)
+        except ModelFault as fault:
+            raise ActorError(fault.code, str(fault)) from None
+
+    async def _asked(self, request: Any, seconds: float) -> Any:
+        try:
+            async with asyncio.timeout(seconds + _PATIENCE):
+                return await ask(self._actor, "complete", request, _shown(call().delta))
         except TimeoutError:
             await self._actor.stop("hung")
             raise ActorError("timeout", "the model process hung", retryable=True) from None
@@ -83,11 +90,8 @@ class Models:
         if not is_local(name, self._settings):
             yield None
             return
-        try:
-            async with self._local.served(name.partition(":")[2]) as served:
-                yield served
-        except ModelFault as fault:
-            raise ActorError(fault.code, str(fault)) from None
+        async with self._local.served(name.partition(":")[2]) as served:
+            yield served
 
     async def _start(self) -> None:
         # Whoever asks a model then starts it again, and is told what is wrong.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from axtui.agent import ActorError
 from axtui.runtime.actors.models.weights import weights
@@ -15,6 +17,8 @@ from axtui.runtime.actors.wire import Fault
 
 # Of different models, in the life of a controller. Those that nobody asks any more are stopped.
 MAX_MODELS = 8
+# How long a model may take to be loaded, which is no part of what a call may take.
+LOAD_SECONDS = 600.0
 # What says where the library is, and what it may run on. It has no business with keys.
 _VARIABLES = ("PYTHONPATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 
@@ -34,7 +38,7 @@ class LocalModels:
         actor = self._actor(name, weights(name))
         try:
             async with actor.use():
-                yield await ask(actor, "open", None)
+                yield await _opened(actor)
         except Fault as fault:
             raise ActorError(fault.code, str(fault), retryable=fault.code == "gone") from None
 
@@ -48,3 +52,13 @@ class LocalModels:
             spec = Spec(f"model {name}", "models", program, hello, env)
             self._actors[path] = self._roster.add(spec)
         return self._actors[path]
+
+
+async def _opened(actor: Actor) -> Any:
+    try:
+        async with asyncio.timeout(LOAD_SECONDS):
+            return await ask(actor, "open", None)
+    except TimeoutError:
+        await actor.stop("it took too long to load")
+        why = f"{actor.spec.id} wasn't loaded within {LOAD_SECONDS:g} s"
+        raise ActorError("timeout", why, retryable=True) from None

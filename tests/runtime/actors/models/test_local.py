@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +16,14 @@ import pytest
 
 from axtui.agent import ActorError, Call
 from axtui.agent import _call as current
+from axtui.runtime.actors.models import actor, local, providers
 from axtui.runtime.actors.models import weights as places
 from axtui.runtime.actors.models.actor import Models
 from axtui.runtime.actors.models.faults import ModelFault
 from axtui.runtime.actors.models.providers import endpoint, named_model
 from axtui.runtime.actors.models.weights import weights
 from axtui.runtime.actors.roster import Roster
+from axtui.runtime.actors.supervisor import Actor
 from axtui.runtime.config import ModelProvider
 from axtui.runtime.config import Models as Settings
 from axtui.runtime.errors import Refused
@@ -124,3 +128,41 @@ async def test_a_file_that_is_no_model_is_told(roster: Roster, tmp_path: Path) -
     message = str(caught.value)
     assert message.startswith(f"local: {file} can't be loaded: ")
     assert "invalid magic" in message
+
+
+async def test_a_model_that_loads_for_long_stops_no_others_call(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[str] = []
+
+    async def stop(actor: Actor, why: str = "") -> None:
+        stopped.append(actor.spec.id)
+
+    async def called(actor: Actor, method: str, *params: Any) -> Any:
+        if method == "open":
+            await asyncio.sleep(0.2)
+        return {"method": method}
+
+    @asynccontextmanager
+    async def use(actor: Actor) -> AsyncIterator[None]:
+        yield
+
+    for name, fake in (("stop", stop), ("call", called), ("use", use)):
+        monkeypatch.setattr(Actor, name, fake)
+    for module in (providers, local):
+        monkeypatch.setattr(module, "weights", lambda name: f"/{name}")
+    monkeypatch.setattr(actor, "_PATIENCE", 0.01)
+    models = Models(roster, NOTHING)
+    token = current.set(Call("key", 1, "/", lambda text, channel: None, None, None))  # type: ignore[arg-type]
+    try:
+        ask = models.tool("local:slow").function
+        assert await ask(prompt="Say hi.", timeout=0.05) == {"method": "complete"}
+        assert stopped == []
+        # Whatever never ends is nothing that others have to pay for.
+        monkeypatch.setattr(local, "LOAD_SECONDS", 0.05)
+        with pytest.raises(ActorError, match="model slow wasn't loaded within") as caught:
+            await ask(prompt="Say hi.", timeout=0.05)
+        assert (caught.value.code, caught.value.retryable) == ("timeout", True)
+        assert stopped == ["model slow"]
+    finally:
+        current.reset(token)
