@@ -27,6 +27,7 @@ from axtui.runtime.steps import Steps, failure, sleep_until
 from axtui.runtime.toolbox import Toolbox
 from axtui.runtime.transcript import Transcript, superseded
 from axtui.v1 import event_pb2 as pb
+from axtui.v1 import state_pb2 as st
 
 # About a century. A number beyond that wouldn't fit into an event.
 MAX_SLEEP = 36_500 * 86_400.0
@@ -81,6 +82,8 @@ class Journal:
             services.toolbox, self._recorder, self._replay, self._questions, self._show
         )
         self._callers: dict[asyncio.Task[Any], str] = {}
+        # The keys of nested agents that have returned.
+        self._over: set[str] = set()
         run = conversation.state.run
         self.conversation_id = conversation.id
         self.seed = run.seed
@@ -193,12 +196,19 @@ class Journal:
                 raise
             except (Exception, ContinueRun) as error:
                 await self._replay.live()
+                self._close_inside(scope)
                 return await self._steps.give_up(request, 1, self._recorder.error(error))
+            except asyncio.CancelledError:
+                if not self._recorder.closed:
+                    self._close_inside(scope)
+                raise
             finally:
                 _scope.set(request.scope)
                 # What it started and didn't wait for ends with it.
+                self._over.add(request.key)
                 self._cancel_callers(scope.path)
             await self._replay.live()
+            self._close_inside(scope)
             return await self._agent_returned(request, value, state)
 
     async def _agent_returned(self, request: Request, value: Any, state: str) -> Any:
@@ -335,7 +345,7 @@ class Journal:
 
     async def _enter(self, request: Request) -> Entry:
         task = request.scope.task
-        if self._recorder.closed:
+        if self._recorder.closed or self._is_over(request.key):
             await too_late(task)
         entry = self._history.entries.get(request.key)
         if entry is None:
@@ -346,15 +356,28 @@ class Journal:
                 wanted += " with other arguments"
             self._diverge(request.key, wanted)
         self._replay.ask(request.key)
-        self._callers[task] = request.key
         return entry
 
     async def _leave(self, request: Request, entry: Entry, error: BaseException | None) -> None:
-        try:
-            if isinstance(error, asyncio.CancelledError) and not self._recorder.closed:
-                await self._give_up(request, entry)
-        finally:
-            self._callers.pop(request.scope.task, None)
+        if isinstance(error, asyncio.CancelledError) and not self._recorder.closed:
+            await self._give_up(request, entry)
+
+    def _is_over(self, key: str) -> bool:
+        """Whether a key is that of an agent that has returned."""
+        return bool(self._over) and any(
+            key[:end] in self._over for end, sign in enumerate(key) if sign == "/"
+        )
+
+    def _close_inside(self, scope: Scope) -> None:
+        """Close what a nested agent has left open, before it is known to have returned: it isn't
+        run again then, and so nobody would ever ask for it."""
+        state = self._conversation.state
+        for question in list(state.questions.values()):
+            if question.key.startswith(scope.path):
+                self._recorder.append(scope, pb.ApprovalAnswered(id=question.id, rule=ABANDONED))
+        for step in list(state.open_steps.values()):
+            if step.key.startswith(scope.path):
+                self._recorder.append(scope, _abandoned(step))
 
     async def _give_up(self, request: Request, entry: Entry) -> None:
         """The agent itself stops waiting, as for a race's loser. Its log must not stay open."""
@@ -370,14 +393,7 @@ class Journal:
         step = self._conversation.state.open_steps.get(request.key)
         if step is None:
             return asked
-        failed = pb.StepFailed(
-            key=request.key,
-            attempt=step.attempt,
-            error=pb.Error(code=ABANDONED, message="its agent stopped waiting for it"),
-            unknown=step.type not in ("agent", "timer"),
-            next="end",
-        )
-        self._recorder.append(request.scope, failed)
+        self._recorder.append(request.scope, _abandoned(step))
         return True
 
     def _diverge(self, key: str, wanted: str) -> NoReturn:
@@ -477,13 +493,23 @@ class Journal:
         )
 
 
+def _abandoned(step: st.Step) -> pb.StepFailed:
+    return pb.StepFailed(
+        key=step.key,
+        attempt=step.attempt,
+        error=pb.Error(code=ABANDONED, message="its agent stopped waiting for it"),
+        unknown=step.type not in ("agent", "timer"),
+        next="end",
+    )
+
+
 class _AskedFor:
     """Around the time that an agent waits for what it has requested.
 
     Not a generator: the event loop keeps account of each, which costs more than many a step.
     """
 
-    __slots__ = ("_entry", "_journal", "_request")
+    __slots__ = ("_around", "_entry", "_journal", "_request")
 
     def __init__(self, journal: Journal, request: Request) -> None:
         self._journal = journal
@@ -491,7 +517,18 @@ class _AskedFor:
 
     async def __aenter__(self) -> Entry:
         self._entry = await self._journal._enter(self._request)
+        task, callers = self._request.scope.task, self._journal._callers
+        # A nested agent's steps are within the call of the agent.
+        self._around = callers.get(task)
+        callers[task] = self._request.key
         return self._entry
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        await self._journal._leave(self._request, self._entry, error)
+        task, callers = self._request.scope.task, self._journal._callers
+        try:
+            await self._journal._leave(self._request, self._entry, error)
+        finally:
+            if self._around is None:
+                callers.pop(task, None)
+            else:
+                callers[task] = self._around

@@ -163,6 +163,65 @@ async def test_what_a_nested_agent_leaves_behind_ends_with_it(make_world: MakeWo
     await world.check()
 
 
+@agent
+async def untidy(ctx: Context) -> str:
+    """Leaves a step, a question, and somebody who goes on asking for more."""
+
+    async def more() -> None:
+        await ctx.agent("dawdler")
+        await ctx.step(work, "too late")
+
+    left.extend(asyncio.create_task(it) for it in (ctx.step(_hang), ctx.ask("Hm?"), more()))
+    found = await ctx.step(work, "x")
+    if ctx.input == "stay":
+        await asyncio.Event().wait()
+    return str(found)
+
+
+@agent
+async def dawdler(ctx: Context) -> None:
+    """Is between two steps when it isn't wanted any more."""
+    await ctx.step(work, "first")
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.sleep(60)
+    await ctx.step(work, "too late")
+
+
+@agent
+async def tidy(ctx: Context) -> str:
+    found = str(await ctx.agent("untidy"))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await ctx.agent("untidy", "stay")
+    return found + await ctx.ask("Yes?")
+
+
+async def _hang() -> None:
+    await asyncio.Event().wait()
+
+
+left: list[asyncio.Task[Any]] = []
+
+
+async def test_nothing_that_an_agent_leaves_behind_outlives_it_in_the_log(
+    make_world: MakeWorld,
+) -> None:
+    world = make_world(tidy, untidy, dawdler)
+    await world.start(tidy, on_interrupted="retry")
+    await world.until(lambda state: any(q.key == "3" for q in state.questions.values()))
+    (question,) = await world.waiting()
+    for events in range(2, question.seq + 1):
+        copy = await world.copy(events)
+        await copy.resume()
+        await copy.until(lambda state: any(q.key == "3" for q in state.questions.values()))
+        (question,) = await copy.waiting()
+        await copy.answer("!")
+        assert await copy.output() == "x!"
+        await copy.check()
+    assert "too late" not in str(await world.events())
+    left.clear()
+
+
 async def test_agents_three_deep_with_the_loser_of_a_race(
     make_world: MakeWorld, crash_everywhere: CrashEverywhere
 ) -> None:
