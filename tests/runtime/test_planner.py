@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from axtui.agent import StepFailed, Tool, ToolError, call, tool
+from axtui.agent import ActorError, StepFailed, Tool, ToolError, call, tool
+from axtui.runtime.actors.models.faults import RETRYABLE
 from axtui.runtime.agents.coding import coding
 from axtui.runtime.agents.planner import planner
 from axtui.runtime.config import Planner, Policy
@@ -233,6 +234,23 @@ async def test_a_model_that_fails_for_good_fails_the_run(make_world: MakeWorld) 
     assert (error.code, "it is down" in error.message) == ("step", True), error
     assert len(model.requests) == 3
     assert StepFailed.__name__ not in error.message
+
+
+@pytest.mark.parametrize("code", sorted(RETRYABLE))
+async def test_what_may_pass_ends_no_run(make_world: MakeWorld, code: str) -> None:
+    faults = iter(range(3))
+
+    def answer(request: Json) -> Json:
+        if next(faults, None) is not None:
+            raise ActorError(code, "not now", retryable=True)
+        return says("Here I am.")
+
+    world = make_world(Model(answer).agent())
+    await world.start(planner)
+    (question,) = await world.waiting()
+    assert question.question == "No model answers: not now. Try again?"
+    await world.answer("retry")
+    assert await world.output() == "Here I am."
 
 
 async def test_what_the_configuration_says_of_answers_reaches_the_model(

@@ -9,8 +9,8 @@ from axtui.runtime.agents.results import kinds, without_media
 
 # Faults of a model that end once somebody has waited, paid, or set a key.
 _PASSING = frozenset(
-    {"auth", "failed", "gone", "network", "no_key", "overloaded", "quota", "rate_limited"}
-    | {"start", "timeout", "unavailable"}
+    {"auth", "empty", "failed", "gone", "malformed", "network", "no_key", "overloaded", "quota"}
+    | {"rate_limited", "start", "timeout", "truncated", "unavailable"}
 )
 
 Json = dict[str, Any]
