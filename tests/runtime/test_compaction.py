@@ -133,6 +133,38 @@ async def test_it_survives_a_crash_at_any_event(
     _check_pairs(model)
 
 
+async def test_a_history_that_is_too_long_for_the_model_is_made_to_fit(
+    make_world: MakeWorld, crash_everywhere: CrashEverywhere
+) -> None:
+    inner = _counting(200)
+
+    def answer(request: Json) -> Json:
+        if len(dump_json(request["messages"])) > LIMIT:
+            raise ActorError("context_too_long", "at most so much")
+        return inner(request)
+
+    model = Model(answer)
+    world = make_world(model.agent(LOOK))
+    await crash_everywhere(world, planner, "Look at everything", calls=calls)
+    assert await _compactions(world)
+    assert [event["kind"] for event in await world.events(kind="run.")][-1] == "run.completed"
+    # Once it is known how much it takes, it isn't sent more.
+    failed = [event["seq"] for event in await world.events(kind="step.failed")]
+    assert 0 < len(failed) < 5
+    _check_pairs(model)
+
+
+async def test_what_can_be_made_no_shorter_fails(make_world: MakeWorld) -> None:
+    def answer(request: Json) -> Json:
+        raise ActorError("context_too_long", "at most so much")
+
+    model = Model(answer)
+    world = make_world(model.agent())
+    await world.start(planner, "Look at everything")
+    assert "at most so much" in (await world.error()).message
+    assert len(model.requests) == 1
+
+
 async def test_the_work_so_far_outlives_a_model_that_does_not_sum_it_up_for_now(
     make_world: MakeWorld,
 ) -> None:

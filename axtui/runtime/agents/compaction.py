@@ -47,6 +47,11 @@ async def compacted(ctx: Context, chat: Chat, limit: int) -> list[dict[str, Any]
     return [{"role": "user", "content": [{"text": said}]}, *chat.messages[first:]]
 
 
+def length(messages: list[dict[str, Any]]) -> int:
+    """Of messages together, in characters."""
+    return sum(map(_size, messages))
+
+
 def _told(message: dict[str, Any]) -> str:
     return f"{message['role']}: {dump_json(without_media(message, kinds([message]))['content'])}"
 

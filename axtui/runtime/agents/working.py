@@ -10,12 +10,13 @@ from typing import Any
 
 from axtui.agent import Chat, Context, StepFailed
 from axtui.runtime.agents.asking import asked
-from axtui.runtime.agents.compaction import compacted
+from axtui.runtime.agents.compaction import compacted, length
 from axtui.runtime.agents.results import told
 
 MAX_TURNS = 200
 MAX_HISTORY = 1000
 HISTORY_CHARS = 600_000
+MIN_HISTORY_CHARS = 1000
 _OF_MODEL = ("temperature", "max_tokens")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 MAX_NAME = 64
@@ -48,11 +49,12 @@ async def work(ctx: Context, system: str) -> str:
     )
     chat.messages = await _earlier(ctx)
     allowed = turns = settings.get("max_steps") or MAX_TURNS
+    limit = settings.get("history_chars") or HISTORY_CHARS
     news = [_message("user", {"text": ctx.input})]
     while True:
-        chat.messages = await compacted(ctx, chat, settings.get("history_chars") or HISTORY_CHARS)
+        chat.messages = await compacted(ctx, chat, limit)
         news += await _heard(ctx)
-        reply = await asked(ctx, chat, news)
+        reply, limit = await _fitted(ctx, chat, news, limit)
         calls = [part["tool_call"] for part in reply["content"] if "tool_call" in part]
         text = "\n\n".join(part["text"] for part in reply["content"] if part.get("text"))
         await _think_aloud(ctx, reply["content"])
@@ -74,6 +76,22 @@ async def work(ctx: Context, system: str) -> str:
 async def _heard(ctx: Context) -> list[Json]:
     """What a person has said meanwhile."""
     return [_message("user", {"text": text}) for text in await ctx.told()]
+
+
+async def _fitted(ctx: Context, chat: Chat, news: list[Json], limit: int) -> tuple[Json, int]:
+    """The model's answer, and how long its history may be. How much a model takes is known only
+    once it was too much for it: then the history is made short until it fits."""
+    too_long = False
+    while True:
+        try:
+            if too_long:
+                chat.messages = await compacted(ctx, chat, limit)
+            return await asked(ctx, chat, news), limit
+        except StepFailed as failed:
+            if failed.code != "context_too_long" or not chat.messages or limit < MIN_HISTORY_CHARS:
+                raise
+            too_long = True
+            limit = min(limit, length(chat.messages)) // 2
 
 
 def _named(own: str, tools: Sequence[Json]) -> dict[str, Json]:
