@@ -14,6 +14,7 @@ from axtui.agent import ActorError, Call, ContinueRun, Request, StepFailed
 from axtui.model.codec import dump_json
 from axtui.model.commands import command_of
 from axtui.model.events import Payload
+from axtui.runtime.config_values import MAX_SECONDS
 from axtui.runtime.effects import Deltas, NotKept, is_unknown, run_effect
 from axtui.runtime.history import Entry
 from axtui.runtime.policy import subject
@@ -133,7 +134,7 @@ class Steps:
             fingerprint=request.fingerprint,
             attempt=attempt,
             effect=request.effect,
-            timeout_us=int((request.timeout or 0) * 1e6),
+            timeout_us=_microseconds(request.timeout or 0),
             due_us=due_us,
             by_model=request.by_model,
         )
@@ -237,7 +238,7 @@ class Steps:
             if not error.retryable:
                 return False
             delay = max(delay, error.retry_after)
-        at_us = time.time_ns() // 1000 + int(delay * 1e6)
+        at_us = time.time_ns() // 1000 + _microseconds(delay)
         if attempt >= retry.attempts or at_us - first_us > retry.total * 1e6:
             return False
         failed = pb.StepFailed(
@@ -344,6 +345,11 @@ def set_usage(completed: pb.StepCompleted, reply: Any) -> None:
 def failure(request: Request, error: pb.Error) -> StepFailed:
     """What the agent is told of a step that has failed."""
     return StepFailed(request.key, request.name, error.code, error.message)
+
+
+def _microseconds(seconds: float) -> int:
+    # Of what has no end, or none that an event has room for, as much as there is room for.
+    return int(min(seconds, MAX_SECONDS) * 1e6)
 
 
 async def sleep_until(at_us: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 import sys
 import threading
 from typing import Any
@@ -443,6 +444,19 @@ async def test_a_timeout_leaves_an_unknown_outcome_that_is_decided(make_world: M
     assert "no outcome within 0.01 s" in question.question
     await world.answer("fail")
     assert (await world.output())[0] == "timeout"
+
+
+@pytest.mark.parametrize("seconds", [math.inf, 1e15])
+async def test_a_step_may_have_all_the_time_there_is(make_world: MakeWorld, seconds: float) -> None:
+    def flaky() -> str:
+        if call().attempt == 1:
+            raise ValueError("not yet")
+        return "done"
+
+    retry = Retry(3, delay=0, total=seconds)
+    world = make_world(once(flaky, timeout=seconds, retry=retry))
+    assert await world.run("one_step") == "done"
+    await world.check()
 
 
 async def test_a_timed_out_step_that_is_decided_to_be_retried_is(make_world: MakeWorld) -> None:
