@@ -606,9 +606,13 @@ class Chat:
         if not self.messages:
             recorded["system"] = self._body["system"]
             recorded["tools"] = self._tools
-        reply: dict[str, Any] = await self._context._ask_model(self.model, recorded, body)
+        reply = await self._context._ask_model(self.model, recorded, body)
+        if reply is None:
+            scope = self._context._scope()
+            key = f"{scope.path}{scope.place[0]}"
+            raise StepFailed(key, self.model, "skipped", "it was skipped, so there is no answer")
         self.messages = [*said, {"role": "assistant", "content": reply["content"]}]
-        return reply
+        return dict(reply)
 
 
 async def _is_yes(answer: Awaitable[str]) -> bool:

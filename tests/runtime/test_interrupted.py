@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from axtui.agent import Context, StepFailed, agent, call, tool
+from axtui.agent import ActorError, Chat, Context, StepFailed, Tool, agent, call, tool
 from tests.runtime.conftest import MakeWorld, World
 
 calls: list[int] = []
@@ -206,3 +206,24 @@ async def test_several_at_once(make_world: MakeWorld) -> None:
         await copy.answer(choice, question.id)
     assert await copy.output() == ["attempt 2", None, "attempt 2"]
     await copy.check()
+
+
+async def test_an_answer_of_a_model_that_was_skipped_is_none_to_go_on_with(
+    make_world: MakeWorld,
+) -> None:
+    async def lost(**request: Any) -> None:
+        raise ActorError("gone", "it is gone", unknown=True)
+
+    @agent(models=[Tool("default", lost)])
+    async def asks(ctx: Context) -> list[str]:
+        try:
+            await Chat(ctx).send({"role": "user", "content": [{"text": "Hello"}]})
+        except StepFailed as failed:
+            return [failed.key, failed.code]
+        return []
+
+    world = make_world(asks)
+    await world.start(asks)
+    await world.waiting()
+    await world.answer("skip")
+    assert await world.output() == ["1", "skipped"]
