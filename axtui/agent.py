@@ -152,7 +152,8 @@ class Agent:
         `address` is "host:port" or "unix:PATH"; a controller that starts this program as the
         `command` of an agent says itself where. `cert` and `key` are files for TLS; with
         `client_ca` only those are served who show a certificate of that authority. Without it, all
-        who can reach the address are. Raises OSError if it can't be served there.
+        who can reach the address are. Raises OSError if it can't be served there, ValueError for
+        half of what TLS needs.
         """
         # It needs gRPC, which takes its time to be imported.
         from axtui.runtime.actors.agent_server import serve

@@ -143,6 +143,9 @@ def serve(
 ) -> None:
     """See `Agent.serve`."""
     credentials = None
+    if bool(cert) != bool(key) or (client_ca and not cert):
+        # Whoever gives one of them doesn't want to be reached by all.
+        raise ValueError("TLS needs both `cert` and `key`; `client_ca` needs them too")
     if handed := os.environ.get(ADDRESS_VARIABLE):
         # Whoever has started us knows where, and is the only one who can get there.
         address = handed

@@ -16,7 +16,14 @@ import pytest
 
 from axtui.agent import ActorError
 from axtui.rpc import Stub
-from axtui.runtime.actors import agent_processes, agent_stream, served_agents, supervisor, wire
+from axtui.runtime.actors import (
+    agent_processes,
+    agent_server,
+    agent_stream,
+    served_agents,
+    supervisor,
+    wire,
+)
 from axtui.runtime.config import Agent as AgentConfig
 from axtui.runtime.config import Tls
 from axtui.runtime.errors import Refused
@@ -535,3 +542,16 @@ async def test_models_are_told_what_it_says_of_itself(
     assert found["slow"]["description"].startswith("Config: the effect of its second step")
     assert found["described"]["description"] == "Is elsewhere."
     assert found["gone"]["error"].endswith("can't be reached: Connection refused")
+
+
+@pytest.mark.parametrize("given", [{"cert"}, {"key"}, {"client_ca"}, {"cert", "client_ca"}])
+def test_half_of_what_tls_needs_serves_nobody(
+    given: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve(*_: Any) -> None:
+        pytest.fail("it is served to all")
+
+    monkeypatch.setattr(agent_server, "_serve", serve)
+    files: dict[str, Any] = {name: f"{name}.pem" for name in given}
+    with pytest.raises(ValueError, match="TLS needs both `cert` and `key`"):
+        agents_for_tests.parent.serve("localhost:0", **files)
