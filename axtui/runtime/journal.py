@@ -18,7 +18,7 @@ from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.history import ABANDONED, TOLD, Entry, History
 from axtui.runtime.inbox import Inbox
 from axtui.runtime.policy import Rules
-from axtui.runtime.questions import Questions
+from axtui.runtime.questions import MAX_QUESTION, Questions
 from axtui.runtime.recorder import Recorder
 from axtui.runtime.redaction import Redactor
 from axtui.runtime.registry import Registered, Registry
@@ -322,6 +322,7 @@ class Journal:
         """Whether the run takes the changed path. The answer is recorded where it is yes."""
         if self._recorder.closed or not scope.may_change(self._history.changes):
             return False
+        _refuse_endless(name)
         key = scope.next_key()
         entry = self._history.entries.get(key)
         if entry is None:
@@ -347,6 +348,7 @@ class Journal:
         task = request.scope.task
         if self._recorder.closed or self._is_over(request.key):
             await too_late(task)
+        _refuse_endless(request.name)
         entry = self._history.entries.get(request.key)
         if entry is None:
             entry = Entry(request.key, request.type, request.name)
@@ -491,6 +493,11 @@ class Journal:
                 text,
             )
         )
+
+
+def _refuse_endless(name: str) -> None:
+    if len(name) > MAX_QUESTION:
+        raise ValueError(f"a name or question is at most {MAX_QUESTION:,} characters long")
 
 
 def _abandoned(step: st.Step) -> pb.StepFailed:

@@ -19,6 +19,9 @@ from axtui.v1 import state_pb2 as st
 # A state holds a bounded number of open questions; who asks more has to wait.
 MAX_OPEN = 100
 
+# It is part of the state, once as what is asked and once as what a rule would be about. What a
+# person needs to know beside it is the detail.
+MAX_QUESTION = 1 << 16
 _ABOUT_CHARS = 120
 
 
@@ -56,7 +59,12 @@ class Questions:
         choices: Sequence[str],
         rule: str = "",
     ) -> pb.Event:
-        """The answer to a question about what is requested; `asked` if it was put before."""
+        """The answer to a question about what is requested; `asked` if it was put before. Raises
+        ValueError if it is too long."""
+        if len(text) + sum(map(len, choices)) > MAX_QUESTION:
+            raise ValueError(
+                f"a question and its choices are at most {MAX_QUESTION:,} characters long"
+            )
         async with self._room:
             return await self._put(request, asked, type, text, choices, rule)
 

@@ -11,6 +11,7 @@ from axtui.agent import Context, StepFailed, agent, call, tool
 from axtui.runtime.agents.shell import shell
 from axtui.runtime.config import Budget, Policy
 from axtui.runtime.errors import Refused
+from axtui.runtime.questions import MAX_QUESTION
 from tests.runtime.conftest import ID, CrashEverywhere, MakeWorld
 
 calls: list[str] = []
@@ -397,3 +398,30 @@ async def test_always_is_for_one_command_of_the_agent_shell(make_world: MakeWorl
     assert question.subject == "shell(touch made)"
     assert not (world.folder / "made").exists()
     await world.answer("deny")
+
+
+@pytest.mark.parametrize("what", ["question", "choices", "name", "change", "elicitation"])
+async def test_nothing_without_bounds_gets_into_the_state(make_world: MakeWorld, what: str) -> None:
+    much = "x" * (MAX_QUESTION + 1)
+
+    async def elicits() -> str:
+        return await call().ask(much, (), None)
+
+    @agent
+    async def endless(ctx: Context) -> Any:
+        match what:
+            case "question":
+                return await ctx.ask(much)
+            case "choices":
+                return await ctx.ask("Which?", choices=[much])
+            case "name":
+                return await ctx.step(work, "x", name=much)
+            case "change":
+                return ctx.patched(much)
+        return await ctx.step(elicits)
+
+    world = make_world(endless)
+    await world.start(endless)
+    assert f"at most {MAX_QUESTION:,} characters" in (await world.error()).message
+    assert max(len(record.payload) for record in await world.records()) < MAX_QUESTION
+    await world.check()
