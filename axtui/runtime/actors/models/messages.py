@@ -54,7 +54,9 @@ def to_history(messages: list[Json], model: Model, provider: str) -> list[ai.Mod
         match message:
             case {"role": "assistant", "content": list(content)}:
                 parts = [part for item in content for part in _said(item, model, provider)]
-                if parts:
+                # Of a thought that led to nothing, since the answer was cut off, providers say that
+                # something is missing behind it.
+                if any(not isinstance(part, ai.ThinkingPart) for part in parts):
                     history += _request(asked)
                     asked = []
                     answered += parts

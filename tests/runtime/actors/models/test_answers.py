@@ -139,8 +139,9 @@ async def test_a_tool_call_may_be_malformed(call: Call, model: str) -> None:
     ]
 
 
-async def test_an_answer_of_nothing_is_not_sent_back(call: Call, model: str) -> None:
-    called = await call({"finish": "length"}, {"text": "ok"})
+@pytest.mark.parametrize("turn", [{}, {"thought": "Let me think.", "signature": "c2ln"}])
+async def test_an_answer_of_nothing_is_not_sent_back(call: Call, model: str, turn: Json) -> None:
+    called = await call({**turn, "finish": "length"}, {"text": "ok"})
     nothing = await called(model)
     said = {"role": "assistant", "content": nothing["content"]}
     await called(model, user("first"), said, user("second"))
