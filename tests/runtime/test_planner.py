@@ -129,10 +129,15 @@ async def test_after_max_steps_somebody_is_asked(make_world: MakeWorld, choice: 
     assert await world.output() == expected
 
 
-async def test_an_answer_that_was_cut_off_says_so(make_world: MakeWorld) -> None:
-    model = Model(turns(says("And so on and", finish="length")))
+@pytest.mark.parametrize(
+    ("finish", "by"), [("length", "the model's limit"), ("filtered", "the provider's filter")]
+)
+async def test_an_answer_that_was_cut_off_says_so(
+    make_world: MakeWorld, finish: str, by: str
+) -> None:
+    model = Model(turns(says("And so on and", finish=finish)))
     output = await make_world(model.agent()).run(planner)
-    assert output == "And so on and\n[cut off by the model's limit]"
+    assert output == f"And so on and\n[cut off by {by}]"
 
 
 async def test_thoughts_are_told_apart(make_world: MakeWorld) -> None:

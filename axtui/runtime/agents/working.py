@@ -17,6 +17,7 @@ MAX_TURNS = 200
 MAX_HISTORY = 1000
 HISTORY_CHARS = 600_000
 MIN_HISTORY_CHARS = 1000
+_CUT_OFF = {"length": "model's limit", "filtered": "provider's filter"}
 _OF_MODEL = ("temperature", "max_tokens")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 MAX_NAME = 64
@@ -58,8 +59,8 @@ async def work(ctx: Context, system: str) -> str:
         calls = [part["tool_call"] for part in reply["content"] if "tool_call" in part]
         text = "\n\n".join(part["text"] for part in reply["content"] if part.get("text"))
         await _think_aloud(ctx, reply["content"])
-        if reply["finish"] == "length" and not calls:
-            text += "\n[cut off by the model's limit]"
+        if reply["finish"] in _CUT_OFF and not calls:
+            text += f"\n[cut off by the {_CUT_OFF[reply['finish']]}]"
         heard = [] if calls else await _heard(ctx)
         if not calls and not heard:
             return text
