@@ -14,6 +14,7 @@ from axtui.agent import ActorError, Call, ContinueRun, Request, StepFailed
 from axtui.model.codec import dump_json
 from axtui.model.commands import command_of
 from axtui.model.events import Payload
+from axtui.model.fold import MAX_INT
 from axtui.runtime.config_values import MAX_SECONDS
 from axtui.runtime.effects import Deltas, NotKept, is_unknown, run_effect
 from axtui.runtime.history import Entry
@@ -330,16 +331,19 @@ def _of_edited(value: Any, arguments: str) -> Any:
 
 
 def set_usage(completed: pb.StepCompleted, reply: Any) -> None:
-    """Record what a model call used, if its reply says so."""
+    """Record what a model call used, if its reply says so. What can be no usage isn't known: some
+    models are what a user wrote."""
     if not isinstance(reply, dict) or not isinstance(reply.get("usage"), dict):
         return
     for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
-        setattr(completed.usage, name, int(reply["usage"].get(name) or 0))
+        tokens = reply["usage"].get(name)
+        if isinstance(tokens, int) and 0 <= tokens <= MAX_INT:
+            setattr(completed.usage, name, tokens)
     cost = reply.get("cost_usd")
-    if cost is None:
-        completed.usage.unpriced_calls = 1
-    else:
+    if isinstance(cost, int | float) and 0 <= cost <= MAX_INT / 1e10:
         completed.usage.cost_nusd = round(cost * 1e9)
+    else:
+        completed.usage.unpriced_calls = 1
 
 
 def failure(request: Request, error: pb.Error) -> StepFailed:

@@ -289,3 +289,17 @@ async def test_unpriced_calls_leave_the_cost_unknown(make_world: MakeWorld) -> N
     await world.run(planner)
     usage = (await world.log.state("c")).run.usage
     assert (usage.cost_nusd, usage.unpriced_calls) == (10_000_000, 1)
+
+
+@pytest.mark.parametrize("tokens", [-5, 2**70, "many", 1.5, None])
+@pytest.mark.parametrize("cost", [-1.0, 1e300, "cheap"])
+async def test_usage_that_can_be_none_is_not_known(
+    make_world: MakeWorld, tokens: Any, cost: Any
+) -> None:
+    usage = {"input_tokens": tokens, "output_tokens": 5}
+    said = says("done", usage=usage, cost_usd=cost)
+    world = make_world(Model(turns(said)).agent())
+    assert await world.run(planner) == "done"
+    used = (await world.log.state("c")).run.usage
+    assert (used.input_tokens, used.output_tokens) == (0, 5)
+    assert (used.cost_nusd, used.unpriced_calls) == (0, 1)
