@@ -65,6 +65,7 @@ class Host:
         """Run the agent to its end."""
         scope = Scope(params["path"], params["agent"], params["exec_id"], params["time_us"])
         _scope.set(scope)
+        journal = _Journal(self._peer, self.agent, self._functions, params)
         context = Context(
             params["agent"],
             params["conversation"],
@@ -72,7 +73,7 @@ class Host:
             load_json(params["config"]),
             load_json(params["state"]) or {},
             params["workspace"],
-            _Journal(self._peer, self.agent, self._functions, params),
+            journal,
         )
         try:
             value, state = await run_agent(self.agent, context)
@@ -83,6 +84,8 @@ class Host:
             return {"continue_with": kept(left.state)}
         except BaseException as error:
             raise _told(error) from None
+        finally:
+            journal.over = True
 
     async def step(self, params: Any, progress: Progress) -> Any:
         """Call the function of a step, with the context variables that it was asked for with."""
@@ -194,6 +197,9 @@ class _Journal:
         self._call = _call(params)
         self._changes: dict[str, bool] = params["changes"]
         self.seed: str = params["seed"]
+        # Once the agent has returned, what it has left behind asks for nothing more: whether that
+        # would arrive in time would differ from one time to the next.
+        self.over = False
 
     async def perform(self, request: Request) -> Any:
         tool = self._brought.get(request.type, {}).get(request.name)
@@ -226,6 +232,8 @@ class _Journal:
         return [(said["role"], said["text"]) for said in found["messages"]]
 
     async def told(self, scope: Scope) -> list[str]:
+        if self.over:
+            await too_late(scope.task)
         place = {"line": scope.path, "ordinal": scope.place[0]}
         asking = asyncio.create_task(self._peer.call("listen", {**self._call, **place}))
         canceled = False
@@ -244,7 +252,7 @@ class _Journal:
         return list(heard["texts"])
 
     def patched(self, scope: Scope, name: str) -> bool:
-        if not scope.may_change(self._changes):
+        if self.over or not scope.may_change(self._changes):
             return False
         ordinal, branches = scope.place
         params = {
@@ -261,6 +269,8 @@ class _Journal:
 
     async def _ask(self, request: Request) -> Any:
         scope = request.scope
+        if self.over:
+            await too_late(scope.task)
         params = {
             **self._call,
             "key": request.key,

@@ -721,3 +721,14 @@ async def brings(ctx: Context) -> list[Any]:
         except StepFailed as error:
             found.append(error.code)
     return found
+
+
+@agent
+async def forgets(ctx: Context) -> str:
+    """Returns while others of its tasks are about to begin."""
+    await asyncio.gather(*(ctx.step(work, name) for name in "ab"))
+    _left.extend(asyncio.create_task(ctx.step(work, f"left{n}")) for n in range(5))
+    return "x"
+
+
+_left: list[asyncio.Task[Any]] = []

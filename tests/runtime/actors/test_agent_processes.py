@@ -395,3 +395,14 @@ async def test_calls_of_one_agent_in_a_run_share_its_process(
     world = make_world(unruly("calls_twice"), unruly("looks_around"))
     one, other, own = await world.run("calls_twice")
     assert one == other != own
+
+
+async def test_what_has_not_begun_when_the_agent_returns_never_does(
+    make_world: MakeWorld, served_at: str
+) -> None:
+    for placed in (in_process(agents_for_tests.forgets), AgentConfig("forgets", address=served_at)):
+        world = make_world(placed)
+        for _ in range(3):
+            assert await world.run("forgets") == "x"
+        assert "left" not in str(await world.events())
+        assert set(await world.kinds()) & {"step.failed"} == set()
