@@ -31,9 +31,10 @@ ROOMS = {
     # What keys there are, and what they call: data, which a configuration is checked against.
     "ui.actions": set(),
     "ui.keymaps": {"ui.actions"},
-    "runtime": {"model", "v1", "ax", "agent", "rpc", "ui.keymaps"},
+    "programs": set(),
+    "runtime": {"model", "v1", "ax", "agent", "rpc", "programs", "ui.keymaps"},
     "remote.door": {"runtime"},
-    "remote.background": {"runtime"},
+    "remote.background": {"runtime", "programs"},
     "remote.messages": {"model", "v1", "agent", "runtime"},
     "remote.addresses": {"runtime"},
     "remote.credentials": {"runtime"},
@@ -54,7 +55,7 @@ ROOMS = {
     "actors": {"model", "client"},
     "screens": {"model", "v1", "client", "actors", "ui", "widgets", "app"},
     "app": {"model", "client", "ui", "widgets", "screens"},
-    "cli": {"model", "v1", "client", "actors", "app", "web"},
+    "cli": {"model", "v1", "client", "actors", "app", "programs", "web"},
     "web": {"client"},
 }
 

@@ -6,7 +6,6 @@ import argparse
 import os
 import shlex
 import ssl
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -26,6 +25,7 @@ from axtui.client import (
     load_config,
     serving,
 )
+from axtui.programs import program
 
 if TYPE_CHECKING:
     from axtui.client import Config
@@ -140,7 +140,7 @@ async def _served(config: Config) -> AsyncIterator[str]:
 
 def _command(args: argparse.Namespace, config: Config, server: str, *, with_token: bool) -> str:
     """What each session runs, with the owner's token or else a visitor's."""
-    words = [sys.executable, "-m", "axtui", "--data-dir", str(config.data_dir)]
+    words = [*program("axtui"), "--data-dir", str(config.data_dir)]
     if config.path is not None:
         words += ["--config", str(config.path)]
     if server:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
+from axtui.programs import program
 from axtui.runtime.config import Config
 
 # After which it ends if it has nothing to do.
@@ -18,7 +18,7 @@ def start_background(config: Config) -> None:
 
     It does nothing if another one was faster. What it has to say is in a file beside the log.
     """
-    command = [sys.executable, "-m", "axtui", "serve", "--background", str(IDLE_SECONDS)]
+    command = [*program("axtui"), "serve", "--background", str(IDLE_SECONDS)]
     command += ["--data-dir", str(config.data_dir)]
     if config.path is not None:
         command += ["--config", str(config.path)]

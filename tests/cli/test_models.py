@@ -52,6 +52,20 @@ def test_the_model_of_the_run_is_the_one_that_has_to_be_there(cli: Cli, serve: S
 
 
 @here
+def test_a_file_in_the_workspace_does_not_stand_in_for_what_the_keys_are_given_to(
+    cli: Cli, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in serve({"text": "Hello."}).items():
+        monkeypatch.setenv(name, value)
+    (cli.folder / "queue.py").write_text("open('stood in', 'w').close()\n")
+    (cli.folder / "axtui").mkdir()
+    assert cli(*ASK).out == "Conversation: c\nHello.\nseq=8\n"
+    (cli.folder / "axtui.yaml").write_text("tools: {none: {command: ['false']}}\n")
+    cli("tools")
+    assert not (cli.folder / "stood in").exists()
+
+
+@here
 def test_a_resume_without_the_key_says_so_at_once(cli: Cli, serve: Serve) -> None:
     assert cli.run(*ASK, env=serve(WRITE)).status == 3
     assert cli("approve", "c").status == 0

@@ -260,6 +260,15 @@ def test_the_background_ends_when_there_is_nothing_to_do(
     assert shared("show", "c", "--output", "json").json()[0]["status"] == "completed"
 
 
+def test_a_file_in_the_workspace_does_not_stand_in_for_what_axtui_needs(shared: Cli) -> None:
+    # An agent may have written it, in its sandbox, for a process that has none.
+    (shared.folder / "queue.py").write_text("open('stood in', 'w').close()\n")
+    (shared.folder / "axtui").mkdir()
+    done = shared("exec", "--detach", "--agent", "echo", "--input", "x", "--conversation", "c")
+    assert done.status == 0
+    assert not (shared.folder / "stood in").exists()
+
+
 def test_nothing_listens_where_the_log_is_not_held(shared: Cli) -> None:
     assert shared("exec", "--agent", "echo", "--input", "x").status == 0
     from axtui.remote.door import socket_path

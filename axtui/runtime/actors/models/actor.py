@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from axtui.agent import ActorError, Retry, Tool, call
+from axtui.programs import program
 from axtui.runtime.actors.models.faults import ModelFault
 from axtui.runtime.actors.models.local import LocalModels
 from axtui.runtime.actors.models.providers import is_local, named_model
@@ -32,9 +32,9 @@ class Models:
     """What `Context.model` and `Chat` ask."""
 
     def __init__(self, roster: Roster, settings: Settings) -> None:
-        program = (sys.executable, "-m", "axtui.runtime.actors.models")
+        command = program("axtui.runtime.actors.models")
         # The keys are in the environment, whatever their names.
-        spec = Spec("models", "models", program, asdict(settings), os.environ)
+        spec = Spec("models", "models", command, asdict(settings), os.environ)
         self._settings = settings
         self._actor = roster.add(spec)
         self._local = LocalModels(roster)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from axtui.agent import ActorError
+from axtui.programs import program
 from axtui.runtime.actors.models.weights import weights
 from axtui.runtime.actors.roster import Roster, ask
 from axtui.runtime.actors.supervisor import Actor, Spec
@@ -46,10 +46,10 @@ class LocalModels:
         if path not in self._actors:
             if len(self._actors) == MAX_MODELS:
                 raise ActorError("invalid", f"local: no more than {MAX_MODELS} models can be asked")
-            program = (sys.executable, "-m", "axtui.runtime.actors.models.llama")
+            command = program("axtui.runtime.actors.models.llama")
             env = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
             hello = {"path": path, "name": name}
-            spec = Spec(f"model {name}", "models", program, hello, env)
+            spec = Spec(f"model {name}", "models", command, hello, env)
             self._actors[path] = self._roster.add(spec)
         return self._actors[path]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
 from axtui.agent import ONCE, ActorError, Call, Effect, Retry, Tool, ToolError, call
+from axtui.programs import program
 from axtui.runtime.actors.roster import Roster, ask
 from axtui.runtime.actors.supervisor import Spec
 from axtui.runtime.actors.tools.elicitation import question, reply
@@ -34,7 +34,7 @@ class ToolServers:
 
     def __init__(self, roster: Roster, config: Config) -> None:
         servers = config.tools
-        program = (sys.executable, "-m", "axtui.runtime.actors.tools")
+        command = program("axtui.runtime.actors.tools")
         hello = {
             "servers": {name: asdict(server) for name, server in servers.items()},
             "workspace": os.getcwd(),
@@ -42,7 +42,7 @@ class ToolServers:
         }
         handlers = {"changed": self._changed, "ask": self._asked}
         self._servers = servers
-        self._actor = roster.add(Spec("tools", "tools", program, hello, os.environ), handlers)
+        self._actor = roster.add(Spec("tools", "tools", command, hello, os.environ), handlers)
         self._tools: dict[str, Tool] | None = None
         self.states: dict[str, Any] = {}
         self._numbers = itertools.count(1)
