@@ -12,7 +12,7 @@ import grpc.aio
 from axtui import rpc  # noqa: F401  (it keeps gRPC quiet)
 from axtui.remote import messages as msg
 from axtui.remote.addresses import server_address
-from axtui.remote.background import start_background
+from axtui.remote.background import Background, start_background
 from axtui.remote.credentials import ANONYMOUS, Credentials, channel_credentials
 from axtui.remote.diagnosis import diagnose
 from axtui.remote.door import knock
@@ -122,7 +122,7 @@ class Neighbour:
     async def _address(self) -> str:
         log = self._config.log_path
         end = time.monotonic() + _START_SECONDS
-        started = False
+        started: Background | None = None
         while time.monotonic() < end:
             match await knock(log, "serve"):
                 case {"address": str(address)}:
@@ -130,8 +130,14 @@ class Neighbour:
                     return address
                 case {"why": str(why)}:
                     raise Unreachable(f"{self.name} serves nobody: {why}")
-            if not started and not holder(log)[0]:
-                start_background(self._config)
-                started = True
+            if holder(log)[0]:
+                pass
+            elif started is None:
+                started = start_background(self._config)
+            elif failure := started.failure():
+                what, *hint = failure
+                raise Unreachable(
+                    f"no process in the background can write {log}: {what}", "\n".join(hint)
+                )
             await asyncio.sleep(_POLL_SECONDS)
         raise Unreachable(f"{self.name} doesn't answer")

@@ -269,6 +269,18 @@ def test_a_file_in_the_workspace_does_not_stand_in_for_what_axtui_needs(shared: 
     assert not (shared.folder / "stood in").exists()
 
 
+def test_why_there_can_be_no_process_in_the_background(cli: Cli) -> None:
+    (cli.folder / "axtui.yaml").write_text(
+        "agents: [{id: bad, python: 'none:none', isolation: inline}]\n"
+    )
+    before = time.monotonic()
+    done = cli("exec", "--detach", "--agent", "echo", "--input", "x", "--output", "json")
+    assert time.monotonic() - before < 10
+    assert (done.status, done.out) == (5, "")
+    assert "agent 'bad' can't be loaded" in done.error()["message"]
+    assert "check `python:`" in done.error()["hint"]
+
+
 def test_nothing_listens_where_the_log_is_not_held(shared: Cli) -> None:
     assert shared("exec", "--agent", "echo", "--input", "x").status == 0
     from axtui.remote.door import socket_path
