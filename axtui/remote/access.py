@@ -57,8 +57,9 @@ class Access:
         told = str(metadata.get("authorization", ""))
         if told:
             return self._of_token(told)
-        if name := _common_name(context):
-            return self._of_certificate(name)
+        if self._tls and self._tls.client_ca:
+            # Nobody connects without a certificate.
+            return self._of_certificate(_common_name(context))
         if not self._tokens and (self._open or is_loopback(host)):
             return Caller(ANONYMOUS, "admin", host)
         raise Unauthenticated(
@@ -81,6 +82,11 @@ class Access:
         )
 
     def _of_certificate(self, name: str) -> Caller:
+        if not name:
+            raise Unauthenticated(
+                "the certificate has no common name, so nobody knows whose it is",
+                "have one signed that has, or use a token",
+            )
         clients = self._tls.clients if self._tls else {}
         if not clients:
             return Caller(name, "admin", f"certificate {name}")

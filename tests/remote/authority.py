@@ -43,7 +43,8 @@ class Authority:
     ) -> Pair:
         """A certificate that is valid for so many days from yesterday on, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        cert = self._made(_name(name), key, days=days, names=(name, *addresses))
+        names = (name, *addresses) if name else addresses
+        cert = self._made(_name(name), key, days=days, names=names)
         self._count += 1
         return Pair(
             self._write(f"{self._count}-cert", cert.public_bytes(serialization.Encoding.PEM)),
@@ -90,7 +91,7 @@ class Authority:
 
 
 def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
 
 
 def _alternative(name: str) -> x509.GeneralName:

@@ -78,6 +78,14 @@ class TestClientsWithCertificates:
         await client.start("c", "hello", "echo", RunOptions())
         assert (await server.records("c"))[0].event().principal == "bob"
 
+    async def test_one_that_names_nobody_is_nobody_s(
+        self, served: Serve, authority: Authority
+    ) -> None:
+        tls = ServerTls(*authority.pair(), authority.ca, {"*": "viewer"})
+        server = await served(tls=tls)
+        with pytest.raises(Refused, match="the certificate has no common name"):
+            await looks(_shows(server, authority, authority.pair("")))
+
     async def test_without_one_nobody_connects(self, served: Serve, authority: Authority) -> None:
         server = await served(tls=ServerTls(*authority.pair(), authority.ca))
         with pytest.raises(Unreachable, match="wants a certificate of ours"):
