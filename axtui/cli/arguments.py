@@ -41,6 +41,14 @@ def name(text: str) -> str:
     return found
 
 
+def given(text: str) -> str:
+    """An argument that is taken as it is. Raises what argparse tells if it is empty: that is what
+    a variable of a shell that isn't set looks like, and another log would be worked on."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty")
+    return text
+
+
 def amount(text: str) -> int:
     """An argument that counts something."""
     try:

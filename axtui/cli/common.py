@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
-from axtui.cli.arguments import UsageError
+from axtui.cli.arguments import UsageError, given
 from axtui.cli.output import OutputFailed, report, write
 
 if TYPE_CHECKING:
@@ -87,14 +87,18 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command takes."""
     common = parser.add_argument_group("options of every command")
     common.add_argument(
-        "--config", metavar="FILE", help="the configuration; else AXTUI_CONFIG, or ./axtui.yaml"
+        "--config",
+        metavar="FILE",
+        type=given,
+        help="the configuration; else AXTUI_CONFIG, or ./axtui.yaml",
     )
     common.add_argument(
-        "--data-dir", metavar="DIR", help="where the log is kept; else AXTUI_DATA_DIR"
+        "--data-dir", metavar="DIR", type=given, help="where the log is kept; else AXTUI_DATA_DIR"
     )
     common.add_argument(
         "--server",
         metavar="ADDR",
+        type=given,
         help="the server to work on: HOST:PORT, https://HOST:PORT with TLS, or unix:PATH; "
         "else AXTUI_SERVER, or the log here",
     )
@@ -108,16 +112,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def add_remote(parser: argparse.ArgumentParser) -> None:
     """Add what a command takes that connects to a server."""
     remote = parser.add_argument_group("options of work on a server")
-    remote.add_argument(
-        "--token-file", metavar="FILE", help="the file that holds the token; else AXTUI_TOKEN"
-    )
-    remote.add_argument(
-        "--ca", metavar="FILE", help="who signs the server's certificate; else AXTUI_CA"
-    )
-    remote.add_argument(
-        "--cert", metavar="FILE", help="a certificate of ours to show; else AXTUI_CERT"
-    )
-    remote.add_argument("--key", metavar="FILE", help="its key; else AXTUI_KEY")
+    for option, text in (
+        ("--token-file", "the file that holds the token; else AXTUI_TOKEN"),
+        ("--ca", "who signs the server's certificate; else AXTUI_CA"),
+        ("--cert", "a certificate of ours to show; else AXTUI_CERT"),
+        ("--key", "its key; else AXTUI_KEY"),
+    ):
+        remote.add_argument(option, metavar="FILE", type=given, help=text)
     remote.add_argument(
         "--insecure",
         action="store_true",

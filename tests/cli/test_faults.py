@@ -279,6 +279,14 @@ def test_names_that_can_be_none(cli: Cli, command: tuple[str, ...], bad: bytes) 
     assert "it is empty" in done.err or "it isn't UTF-8 text" in done.err
 
 
+@pytest.mark.parametrize("option", ["--data-dir", "--server", "--config", "--token-file"])
+def test_an_option_for_where_the_log_is_that_is_empty(cli: Cli, option: str) -> None:
+    # A variable of the shell that isn't set: another log would be meant than is worked on.
+    done = cli.program("prune", "--older-than", "0s", option, "")
+    assert (done.status, done.out) == (2, "")
+    assert f"argument {option}: it is empty" in done.err
+
+
 def test_environment_and_flags(cli: Cli) -> None:
     other = str(cli.folder / "other")
     by_environment = cli.program("exec", *ECHO, env={"AXTUI_DATA_DIR": other})
