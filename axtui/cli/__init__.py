@@ -4,7 +4,7 @@ import os
 import sys
 from importlib import import_module
 
-from axtui.cli.output import BROKEN_PIPE, OutputFailed, drop, report, write
+from axtui.cli.output import BROKEN_PIPE, INTERRUPTED, OutputFailed, drop, report, write
 
 COMMANDS = {
     "exec": "run an agent and follow it to its end",
@@ -59,6 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     _open_streams()
     try:
         return _main(_command_first(args))
+    except KeyboardInterrupt:
+        # Most of the time before a command begins goes into what it imports.
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output is gone, so there is nobody to tell.
         drop(sys.stdout)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from axtui.cli.arguments import UsageError, given
-from axtui.cli.output import OutputFailed, report, write
+from axtui.cli.output import INTERRUPTED, OutputFailed, report, write
 
 if TYPE_CHECKING:
     from axtui.client import Client, Config, Credentials
 
-FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 1, 2, 4, 5, 130
+FAILED, USAGE, REFUSED, UNREACHABLE = 1, 2, 4, 5
 _END_SECONDS = 0.3
 _WARN_SECONDS = 0.2
 _MAX_TOKEN = 1000

@@ -12,6 +12,8 @@ from axtui.model.words import printable
 
 # As a program has it that the signal of a broken pipe ends.
 BROKEN_PIPE = 141
+# As with Ctrl+C.
+INTERRUPTED = 130
 
 
 class OutputFailed(Exception):

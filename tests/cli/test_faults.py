@@ -135,6 +135,14 @@ def test_a_data_directory_that_is_a_file(cli: Cli, command: tuple[str, ...], bel
     assert file.read_text() == "mine"
 
 
+def test_ctrl_c_before_a_command_has_begun(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("axtui.cli.import_module", interrupted)
+    assert cli("list") == (130, "", "")
+
+
 def test_a_folder_that_is_gone(cli: Cli) -> None:
     gone = cli.folder / "gone"
     gone.mkdir()
