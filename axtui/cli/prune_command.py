@@ -37,16 +37,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 async def run(client: Client, args: argparse.Namespace) -> int:
     """Remove them, or say which would be."""
     now = time.time_ns() // 1000
-    found = await client.prunable(now - int(args.older_than * 1e6), args.state)
-    for listed in found:
-        if not args.dry_run:
-            await client.purge(listed.summary.id)
-        _tell(args, listed, now)
+    removed = 0
+    for listed in await client.prunable(now - int(args.older_than * 1e6), args.state):
+        if args.dry_run or await _remove(client, listed):
+            removed += 1
+            _tell(args, listed, now)
     if args.output == "text":
         verb = "would be removed" if args.dry_run else "removed"
-        size = f"; the log takes {size_text(await client.size())}" if found else ""
-        print_text(f"{count(len(found), 'conversation')} {verb}{size}")
+        size = f"; the log takes {size_text(await client.size())}" if removed else ""
+        print_text(f"{count(removed, 'conversation')} {verb}{size}")
     return 0
+
+
+async def _remove(client: Client, listed: Listed) -> bool:
+    """Remove one, unless somebody has gone on with it, or was faster, while others were removed."""
+    there = await client.find(listed.summary.id)
+    if there is None or (there.seq, there.updated_us) != (listed.seq, listed.updated_us):
+        return False
+    await client.purge(listed.summary.id)
+    return True
 
 
 def _tell(args: argparse.Namespace, listed: Listed, now: int) -> None:

@@ -325,6 +325,12 @@ class Controller:
         async with self._lock(conversation_id):
             conversation = await self._existing(conversation_id, deleted=True)
             self._refuse_if_driven(conversation_id)
+            if is_open(conversation.state) and not conversation.state.deleted_us:
+                raise Refused(
+                    "state",
+                    f"the run of {conversation_id} hasn't ended",
+                    f"`axtui cancel {conversation_id}` ends it",
+                )
             control = await self.log.conversation(CONTROL_LOG, create=True)
             purged = pb.ConversationPurged(
                 conversation_id=conversation_id,

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from axtui.client import RunOptions
+from axtui.local import LocalClient
+
 from .harness import Cli, here
 
 DEMO = ("--agent", "demo", "--agent-config", '{"speed": 0}', "--input", "x")
@@ -267,6 +270,34 @@ def test_prune(cli: Cli) -> None:
     assert [entry["conversation_id"] for entry in left] == ["waits"]
     assert cli("show", "gone").status == 4
     assert cli("verify").status == 0
+
+
+@here
+@pytest.mark.parametrize("then", ["paused", "completed"])
+def test_prune_leaves_what_has_been_gone_on_with_meanwhile(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    for name in ("a", "b"):
+        cli("exec", "--agent", "echo", "--input", "x", "--conversation", name)
+    purge = LocalClient.purge
+
+    async def slowly(client: LocalClient, name: str) -> None:
+        monkeypatch.setattr(LocalClient, "purge", purge)
+        await purge(client, name)
+        other = {"a": "b", "b": "a"}[name]
+        if then == "paused":
+            await client.start(other, "sleep 9", "shell", RunOptions())
+            await client.pause(other, "")
+        else:
+            await client.start(other, "again", "echo", RunOptions())
+            async for _ in client.watch(other, 0):
+                if (await client.state(other)).run.state == "completed":
+                    break
+
+    monkeypatch.setattr(LocalClient, "purge", slowly)
+    assert "1 conversation removed" in cli("prune", "--older-than", "0").out
+    (left,) = cli("list", "--output", "json").json()
+    assert left["state"] == then
 
 
 @here

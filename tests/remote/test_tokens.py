@@ -284,6 +284,19 @@ async def test_the_control_log_can_t_be_purged(served: Serve) -> None:
         await client.purge("$control")
 
 
+async def test_a_run_that_hasn_t_ended_can_t_be_purged(served: Serve) -> None:
+    server = await served()
+    client = server.client(await server.token("admin"))
+    await client.start("c", "sleep 9", "shell", RunOptions())
+    with pytest.raises(Refused, match="a run of c is in flight"):
+        await client.purge("c")
+    await client.pause("c", "")
+    with pytest.raises(Refused, match="the run of c hasn't ended"):
+        await client.purge("c")
+    await client.delete("c", "")
+    await client.purge("c")
+
+
 async def test_a_client_of_another_version(served: Serve) -> None:
     server = await served()
     stub = server.stub()
