@@ -42,8 +42,8 @@ Agent runs as durable jobs: kill anything, and go on from the last finished step
 
 {commands}
 
-`axtui COMMAND --help` tells more. Every command takes --config FILE, --data-dir DIR,
---output text|json, --no-color and -v.
+`axtui COMMAND --help` tells more. Every command takes --server ADDR, --config FILE,
+--data-dir DIR, --output text|json, --no-color and -v.
 """
 _ASKS_HELP = ("-h", "--help", "help")
 _ASKS_VERSION = ("-V", "--version")
