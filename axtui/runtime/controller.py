@@ -33,6 +33,7 @@ from axtui.runtime.eventlog.base import (
     LogDamaged,
     LogError,
     Taken,
+    UnknownConversation,
 )
 from axtui.runtime.eventlog.conversation import Conversation
 from axtui.runtime.folders import folder_for_fork
@@ -372,6 +373,9 @@ class Controller:
             try:
                 if should_run(await self.log.state(name)):
                     await self.resume(name, RunOptions(), principal)
+            except UnknownConversation:
+                # A server has clients by now, one of which has removed it.
+                continue
             except (Refused, ActorError, LogDamaged) as error:
                 failed[name] = error
         return failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -295,6 +296,30 @@ async def test_a_run_that_hasn_t_ended_can_t_be_purged(served: Serve) -> None:
         await client.purge("c")
     await client.delete("c", "")
     await client.purge("c")
+
+
+async def test_a_run_that_is_purged_while_a_server_starts(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await served()
+    client = server.client()
+    for name in ("a", "b"):
+        await client.start(name, "sleep 9", "shell", RunOptions(on_interrupted="skip"))
+    assert server.local.host
+    controller = server.local.host.controller
+    await controller.suspend()
+    resume = controller.resume
+
+    async def slowly(name: str, *rest: Any) -> Any:
+        monkeypatch.setattr(controller, "resume", resume)
+        other = {"a": "b", "b": "a"}[name]
+        await client.delete(other, "")
+        await client.purge(other)
+        return await resume(name, *rest)
+
+    monkeypatch.setattr(controller, "resume", slowly)
+    assert await controller.drive_all("ann") == {}
+    assert len(await client.conversations()) == 1
 
 
 async def test_a_client_of_another_version(served: Serve) -> None:
