@@ -15,9 +15,10 @@ from axtui.remote.addresses import server_address
 from axtui.remote.background import Background, start_background
 from axtui.remote.credentials import ANONYMOUS, Credentials, channel_credentials
 from axtui.remote.diagnosis import diagnose
-from axtui.remote.door import knock
+from axtui.remote.door import knock, socket_path
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused, Unreachable
+from axtui.runtime.eventlog.base import LogError
 from axtui.runtime.eventlog.lease import holder
 
 OPTIONS: list[tuple[str, Any]] = [
@@ -121,6 +122,11 @@ class Neighbour:
 
     async def _address(self) -> str:
         log = self._config.log_path
+        try:
+            socket_path(log)
+        except LogError as error:
+            # Whoever it is has no door either.
+            raise Unreachable(str(error), error.hint) from None
         end = time.monotonic() + _START_SECONDS
         started: Background | None = None
         while time.monotonic() < end:

@@ -178,11 +178,14 @@ def test_without_a_folder_for_sockets_a_command_is_alone(
     shared: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_folder() -> Path:
-        raise LogError("there is no folder for sockets")
+        raise LogError("there is no folder for sockets", "set XDG_RUNTIME_DIR")
 
     monkeypatch.setattr(door, "_folder", no_folder)
     assert shared("exec", "--agent", "echo", "--input", "x").status == 0
     assert shared("list").status == 0
+    done = shared("exec", "--detach", "--agent", "echo", "--input", "x")
+    assert (done.status, done.out) == (5, "")
+    assert done.err == "axtui: there is no folder for sockets\n  set XDG_RUNTIME_DIR\n"
 
 
 def test_a_process_that_cannot_serve_says_why_and_goes_on(shared: Cli) -> None:
