@@ -17,6 +17,7 @@ from axtui.agent import ToolError
 from axtui.runtime.actors.environment import Environment
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused
+from axtui.runtime.eventlog.base import LogError
 
 # Of a folder's name, with room for what is put behind one that is cut off.
 _MAX_NAME = 160
@@ -57,7 +58,7 @@ async def folder_for_fork(
     try:
         await _copy(environment, source, folder)
         yield str(folder)
-    except (Refused, OSError):
+    except (Refused, LogError, OSError):
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         raise
 

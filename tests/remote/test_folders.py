@@ -14,7 +14,7 @@ from axtui.model.fold import is_open
 from axtui.remote.client import RemoteClient
 from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
-from axtui.runtime.eventlog.base import Taken
+from axtui.runtime.eventlog.base import Taken, UnknownEvent
 from axtui.v1 import state_pb2 as st
 
 from .harness import Serve
@@ -101,6 +101,8 @@ async def test_no_fork_no_folder(served: Serve) -> None:
         await client.fork("c", None, "taken", None)
     with pytest.raises(Refused, match="has nothing that can be edited"):
         await client.fork("c", 3, "d", {"text": "x"})
+    with pytest.raises(UnknownEvent):
+        await client.fork("c", 99, "d", None)
     assert sorted(os.listdir(work)) == ["c", "taken"]
     assert os.listdir(work / "taken") == []
 
