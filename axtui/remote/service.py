@@ -24,7 +24,7 @@ from axtui.remote import messages as msg
 from axtui.remote.feed import Feed
 from axtui.remote.gate import caller
 from axtui.remote.workspaces import workspace_for
-from axtui.runtime.errors import Refused
+from axtui.runtime.errors import NoModel, Refused
 from axtui.runtime.eventlog.base import PAGE, UnknownConversation
 from axtui.v1 import service_pb2 as sv
 from axtui.v1 import state_pb2 as st
@@ -62,12 +62,13 @@ class Controller:
         name = request.conversation_id
         options = msg.options_of(request.options)
         acting = self._client_for(request.request_id)
-        if self._is_neighbour(request.configuration, context):
-            accepted = await acting.start(name, request.input, request.agent, options)
-        else:
-            async with workspace_for(self._client, name) as folder:
-                options = replace(options, workspace=folder)
+        with _our_keys():
+            if self._is_neighbour(request.configuration, context):
                 accepted = await acting.start(name, request.input, request.agent, options)
+            else:
+                async with workspace_for(self._client, name) as folder:
+                    options = replace(options, workspace=folder)
+                    accepted = await acting.start(name, request.input, request.agent, options)
         self._host.leave(name)
         return sv.StartReply(exec_id=accepted.exec_id, seq=accepted.seq)
 
@@ -75,7 +76,8 @@ class Controller:
         self._is_neighbour(request.configuration, context)
         options = msg.options_of(request.options)
         acting = self._client_for(request.request_id)
-        state = await acting.resume(request.conversation_id, options)
+        with _our_keys():
+            state = await acting.resume(request.conversation_id, options)
         self._host.leave(request.conversation_id)
         return state
 
@@ -327,6 +329,18 @@ class Controller:
                 "wait for it or stop it, or use another --data-dir",
             )
         return True
+
+
+@contextmanager
+def _our_keys() -> Iterator[None]:
+    """Say whose keys are missing: whoever asks may well have set them, in his own environment."""
+    try:
+        yield
+    except NoModel as error:
+        error.hint = (
+            f"process {os.getpid()} drives the run, with the environment that it was started in"
+        )
+        raise
 
 
 def _few(words: Sequence[str]) -> list[str]:

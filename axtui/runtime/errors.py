@@ -22,6 +22,13 @@ class Refused(Exception):
         self.hint = hint
 
 
+class NoModel(Refused):
+    """No model can be asked by this process, with the keys that its environment has."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("usage", message)
+
+
 class Unreachable(Exception):
     """There is no server to talk to, or none that we understand; nobody knows what became of what
     it was asked."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from axtui.runtime.eventlog.lease import holder
 from tests.providers import environment
 from tests.providers.process import release, serving
 
@@ -63,6 +64,15 @@ def test_a_file_in_the_workspace_does_not_stand_in_for_what_the_keys_are_given_t
     (cli.folder / "axtui.yaml").write_text("tools: {none: {command: ['false']}}\n")
     cli("tools")
     assert not (cli.folder / "stood in").exists()
+
+
+def test_whose_environment_has_no_key(cli: Cli, serve: Serve) -> None:
+    held = cli("exec", "--detach", "--agent", "shell", "--input", "sleep 30", "--output", "json")
+    assert held.status == 0
+    done = cli.run(*ASK, env=serve({"text": "Hello."}))
+    assert (done.status, "no model can be called" in done.err) == (2, True)
+    pid = holder(cli.data_dir / "log.db")[0]
+    assert f"process {pid} drives the run, with the environment that it was started" in done.err
 
 
 @here

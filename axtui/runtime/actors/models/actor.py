@@ -19,7 +19,7 @@ from axtui.runtime.actors.roster import Roster, ask
 from axtui.runtime.actors.supervisor import Spec
 from axtui.runtime.actors.wire import Fault
 from axtui.runtime.config import Models as Settings
-from axtui.runtime.errors import Refused
+from axtui.runtime.errors import NoModel
 
 # Providers are down for minutes, and a run is there for days.
 RETRY = Retry(attempts=8, delay=1.0, max_delay=60.0, total=1800.0)
@@ -41,11 +41,11 @@ class Models:
         self._warming: asyncio.Task[None] | None = None
 
     def check(self, model: str) -> None:
-        """Raise Refused, saying what would do, if a model can't be asked."""
+        """Raise NoModel, saying what would do, if a model can't be asked."""
         try:
             named_model(model, os.environ, self._settings)
         except ModelFault as fault:
-            raise Refused("usage", str(fault)) from None
+            raise NoModel(str(fault)) from None
 
     def warm(self) -> None:
         """Have the process started by the time that somebody asks."""
