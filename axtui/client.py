@@ -16,7 +16,7 @@ from axtui.model.events import Record
 from axtui.model.search import FOUND, Hit
 from axtui.model.summary import Listed
 from axtui.model.tokens import Token
-from axtui.remote.addresses import is_loopback, listen_address
+from axtui.remote.addresses import is_loopback, listen_address, server_address
 from axtui.remote.credentials import ANONYMOUS, Credentials
 from axtui.remote.door import Holder
 from axtui.runtime.ax_log import AxLog
@@ -182,7 +182,7 @@ def connect(config: Config, server: str = "", credentials: Credentials = ANONYMO
     if server.startswith("ax://"):
         from axtui.remote.ax.client import AxClient
 
-        return AxClient(server.removeprefix("ax://"))
+        return AxClient(server_address(server.removeprefix("ax://")).target)
     from axtui.remote.client import RemoteClient
     from axtui.remote.dialing import Elsewhere
 

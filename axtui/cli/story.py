@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from axtui.cli.common import server_of
 from axtui.cli.control import attach_command, next_command, quoted, resume_command
 from axtui.model.describe import about
 from axtui.model.events import text_of
@@ -43,7 +44,8 @@ def ending(args: argparse.Namespace, state: st.State, driven: bool = False) -> l
         case "canceled":
             return [f"axtui: the run was canceled{f': {run.reason}' if run.reason else ''}"]
         case "waiting":
-            return [*_waiting(args, state), "then", f"  {command}"]
+            then = "  it can be answered in a terminal that follows it" if _is_ax(args) else "then"
+            return [*_waiting(args, state), then, f"  {command}"]
         case "paused":
             why = f": {run.reason}" if run.cause == "unreachable" else ""
             first, command = (
@@ -62,8 +64,14 @@ def _waiting(args: argparse.Namespace, state: st.State) -> list[str]:
     for question in sorted(state.questions.values(), key=lambda asked: asked.seq):
         lines.append(f"axtui: the run waits: {question.question}")
         lines += [f"  {line.text}" for line in about(question)]
-        lines += [f"  {line}" for line in answers(args, state.conversation_id, question)]
+        if not _is_ax(args):
+            lines += [f"  {line}" for line in answers(args, state.conversation_id, question)]
     return lines
+
+
+def _is_ax(args: argparse.Namespace) -> bool:
+    """Whether the run is at a server of Google AX, where only who follows one can answer it."""
+    return server_of(args).startswith("ax://")
 
 
 def answers(args: argparse.Namespace, conversation_id: str, question: st.Question) -> list[str]:

@@ -120,7 +120,9 @@ class AxClient:
     ) -> st.State:
         """Answer a confirmation of a run that is followed here."""
         turn = self._turns.get(conversation_id)
-        if turn is None or question_id not in turn.state.questions:
+        if turn is None:
+            _refuse("an answer to a run that isn't followed")
+        if question_id not in turn.state.questions:
             raise Refused("unknown", f"no question {question_id!r} of {conversation_id} is known")
         if always:
             _refuse("--always")

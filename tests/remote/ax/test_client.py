@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from axtui.client import connect
 from axtui.model.fold import status
 from axtui.remote.ax.client import AxClient
+from axtui.runtime.config import Config
 from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
 from tests.cli.harness import environment
@@ -102,6 +105,28 @@ async def test_what_it_asks_is_answered(served: Served) -> None:
         assert state.run.output.text == '"did it"'
     finally:
         await client.close()
+
+
+async def test_what_is_to_be_typed_next_can_be(served: Served) -> None:
+    """Only who follows a run there can answer it."""
+    start = ("exec", "--conversation", "c", "--agent", "asker", "--input", "it")
+    code, _, err = await axtui(served, *start)
+    assert (code, err.splitlines()) == (
+        3,
+        [
+            "axtui: the run waits: Do it?",
+            "  it can be answered in a terminal that follows it",
+            f"  axtui exec --conversation c --resume --server ax://{served.address}",
+        ],
+    )
+    code, _, err = await axtui(served, "approve", "c", "q3")
+    assert (code, "nothing for an answer to a run that isn't followed" in err) == (2, True)
+
+
+@pytest.mark.parametrize("address", ["", ":", "localhost:99999", "two words"])
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(Refused, match="is no address of a server"):
+        connect(Config(data_dir=Path("none")), f"ax://{address}")
 
 
 async def until(client: AxClient, wanted: str) -> Any:
