@@ -12,8 +12,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TextIO
 
 from axtui.cli.arguments import UsageError
+from axtui.cli.control import resume_command
 from axtui.cli.output import print_json, print_text, report
 from axtui.client import AxLog, Refused, Taken
+from axtui.model.fold import status
 from axtui.model.words import count
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ async def run(client: Client, args: argparse.Namespace) -> int:
         if args.file != "-" and AxLog.recognises(args.file):
             return await _import_ax(client, args)
         with _open(args.file) as file:
-            _tell(args, await client.restore(file))
+            await _tell(client, args, await client.restore(file))
     except UnicodeDecodeError:
         raise UsageError(f"{args.file} isn't UTF-8 text", "nothing was stored") from None
     except (OSError, ValueError) as error:
@@ -48,7 +50,7 @@ async def _import_ax(client: Client, args: argparse.Namespace) -> int:
     with closing(AxLog(args.file)) as log:
         for conversation_id in log.conversations():
             try:
-                _tell(args, await client.restore(log.lines(conversation_id)))
+                await _tell(client, args, await client.restore(log.lines(conversation_id)))
                 stored += 1
             except (Refused, Taken) as error:
                 refused = error
@@ -64,12 +66,15 @@ async def _import_ax(client: Client, args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(args: argparse.Namespace, stored: Imported) -> None:
+async def _tell(client: Client, args: argparse.Namespace, stored: Imported) -> None:
+    known = stored.conversation_id
     if args.output == "json":
-        print_json({"conversation_id": stored.conversation_id, "events": stored.events})
-    else:
-        print_text(f"Conversation: {stored.conversation_id}")
-        print_text(f"{count(stored.events, 'event')} imported")
+        print_json({"conversation_id": known, "events": stored.events})
+        return
+    print_text(f"Conversation: {known}")
+    print_text(f"{count(stored.events, 'event')} imported")
+    if status(await client.state(known)) == "paused":
+        print_text(f"its run is paused; it goes on with\n  {resume_command(args, known)}")
 
 
 def _open(name: str) -> TextIO:

@@ -7,7 +7,7 @@ from typing import Any
 from axtui.model.ids import new_id
 from axtui.runtime.controller import Accepted, Controller, RunOptions
 from axtui.runtime.errors import Refused
-from axtui.runtime.transfer import Imported, import_lines
+from axtui.runtime.transfer import Imported
 from axtui.v1 import state_pb2 as st
 
 MAX_ID = 200
@@ -85,7 +85,7 @@ class Acting:
 
     async def restore(self, lines: Any) -> Imported:
         """Store an exported conversation."""
-        return await import_lines(self._controller.log, lines)
+        return await self._controller.restore(lines, self._who[0])
 
     async def create_token(self, name: str, role: str, hash: bytes, expires_us: int) -> None:
         """Let somebody in."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
@@ -46,6 +46,7 @@ from axtui.runtime.redaction import redactor
 from axtui.runtime.registry import Registered, Registry
 from axtui.runtime.tokens import Tokens
 from axtui.runtime.toolbox import Toolbox
+from axtui.runtime.transfer import Imported, import_lines
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
 
@@ -340,6 +341,18 @@ class Controller:
             )
             await control.append(Draft(purged, "", "", principal))
             await self.log.purge(conversation_id)
+
+    async def restore(self, lines: Iterable[str], principal: str) -> Imported:
+        """Store an exported conversation. A run that was under way is paused: where it comes from,
+        somebody goes on with it, and what it does would be done twice."""
+        stored = await import_lines(self.log, lines)
+        async with self._lock(stored.conversation_id):
+            conversation = await self.log.conversation(stored.conversation_id)
+            state = conversation.state
+            if should_run(state) and not is_waiting(state):
+                paused = pb.RunPaused(cause="person", reason="it was imported")
+                await conversation.append(Draft(paused, state.run.exec_id, "", principal))
+        return stored
 
     @contextlib.contextmanager
     def watching(self, conversation_id: str) -> Iterator[Watcher]:

@@ -53,6 +53,21 @@ def test_there_and_back(cli: Cli, exported: Path) -> None:
     assert (again.status, again.error()["code"]) == (4, "taken")
 
 
+def test_a_run_that_is_under_way_elsewhere_is_not_gone_on_with_by_itself(cli: Cli) -> None:
+    cli("exec", "--detach", "--conversation", "c", "--agent", "shell", "--input", "sleep 60")
+    assert cli("export", "c", "--file", "c.jsonl").status == 0
+    there = ("--data-dir", str(cli.folder / "there"))
+    stored = cli.program("import", "c.jsonl", *there)
+    assert stored.status == 0
+    assert stored.out.splitlines()[2:] == [
+        "its run is paused; it goes on with",
+        f"  axtui exec --conversation c --resume {' '.join(there)}",
+    ]
+    (state,) = cli.program("show", "c", "--output", "json", *there).json()
+    assert (state["status"], state["run"]["cause"]) == ("paused", "person")
+    assert cli.program("verify", *there).status == 0
+
+
 @pytest.mark.parametrize(
     "change",
     [
