@@ -172,7 +172,12 @@ class Server:
 
     def _bind_socket(self, address: Address) -> str:
         with socket.socket(socket.AF_UNIX) as probe:
-            if not probe.connect_ex(address.path):
+            try:
+                taken = not probe.connect_ex(address.path)
+            except OSError as error:
+                # It is too long to be one.
+                raise Refused("usage", f"can't listen on {address.target}: {error}") from None
+            if taken:
                 raise Refused("usage", f"somebody listens on {address.target} already")
         before = os.umask(0o177)
         try:

@@ -212,6 +212,10 @@ class TestWhereItListens:
         with pytest.raises(Refused, match="somebody listens on"):
             await server.server.start([server.address])
 
+    async def test_a_socket_whose_path_is_too_long(self, served: Serve) -> None:
+        with pytest.raises(Refused, match=r"can't listen on unix:x*: AF_UNIX path too long"):
+            await served(f"unix:{'x' * 150}")
+
     @pytest.mark.parametrize("address", ["", "localhost", "a:b", "1.2.3.4:99999", "unix:", "h:1:2"])
     async def test_what_is_no_address(self, served: Serve, address: str) -> None:
         with pytest.raises(Refused, match="is no address of a server"):
