@@ -173,12 +173,14 @@ def _mounts(view: View) -> dict[str, tuple[str, ...]]:
         mounts[path] = ("--size", str(TEMPORARY_BYTES), "--tmpfs", path)
     if view.network:
         mounts |= _name_servers()
-    for path in (*_toolchains(os.environ.get("PATH", ""), home_folder()), *view.readable):
+    shown = (*_toolchains(os.environ.get("PATH", ""), home_folder()), *view.readable)
+    for path in shown:
         if not within(path, (view.workspace, *_SYSTEM)):
             mounts[path] = ("--ro-bind-try", path, path)
-    hidden = [path for path in _to_hide(view) if os.path.exists(path)]
+    system = [path for path in _SYSTEM if not os.path.islink(path)]
+    hidden = list(filter(os.path.exists, _to_hide(view, (view.workspace, *shown, *system))))
     for path in (*_secrets(), *hidden):
-        mounts[path] = tuple(_nothing(path))
+        mounts[path] = tuple(_nothing(path, view.workspace))
     mounts[view.workspace] = ("--bind", view.workspace, view.workspace)
     for path in hidden:
         for folder in _between(view.workspace, path):
@@ -197,15 +199,15 @@ def _system_folder(path: str) -> Iterator[str]:
         yield from ("--ro-bind", path, path)
 
 
-def _to_hide(view: View) -> Iterator[str]:
-    """What would be seen else, the outermost of what is in each other."""
-    for shown in (view.workspace, *view.readable):
-        real = os.path.realpath(shown)
-        hidden = [os.path.realpath(path) for path in view.hidden]
+def _to_hide(view: View, shown: Iterable[str]) -> Iterator[str]:
+    """What would be seen else in what is shown, the outermost of what is in each other."""
+    hidden = [os.path.realpath(path) for path in view.hidden]
+    for folder in shown:
+        real = os.path.realpath(folder)
         inside = [path for path in hidden if path != real and within(path, [real])]
         for path in inside:
             if not within(os.path.dirname(path), inside):
-                yield shown + path[len(real) :]
+                yield folder + path[len(real) :]
 
 
 def _between(folder: str, path: str) -> list[str]:
@@ -217,9 +219,12 @@ def _between(folder: str, path: str) -> list[str]:
     return found
 
 
-def _nothing(path: str) -> Iterator[str]:
+def _nothing(path: str, workspace: str) -> Iterator[str]:
     if os.path.isdir(path):
-        yield from ("--size", "4096", "--tmpfs", path, "--remount-ro", path)
+        yield from ("--size", "4096", "--tmpfs", path)
+        # The way to the workspace is yet to be made in what it is in.
+        if not within(workspace, [path]):
+            yield from ("--remount-ro", path)
     elif os.path.exists(path):
         yield from ("--ro-bind", "/dev/null", path)
 

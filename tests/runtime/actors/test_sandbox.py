@@ -181,6 +181,27 @@ async def test_what_is_axtuis_own_is_hidden(make_place: MakePlace, tmp_path: Pat
     assert (place.workspace / "runs.db").read_text() == "events"
 
 
+async def test_what_is_axtuis_own_is_hidden_in_a_tool_chain_too(
+    make_place: MakePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("opt/bin", "opt/lib", "opt/data/workspace"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "opt" / "data" / "log.db").write_text("events")
+    (tmp_path / "opt" / "lib" / "library").write_text("to read")
+    monkeypatch.setenv("PATH", f"{tmp_path}/opt/bin:{os.environ['PATH']}")
+    own = tmp_path / "opt" / "data"
+    place = make_place((str(own), str(own / "log.db")), sandbox="bubblewrap")
+    assert await place.output(f"ls -A {own}; cat {own}/../lib/library") == "to read"
+    assert await place.output(f"touch here; ls {own}", workspace=str(own / "workspace")) == (
+        "workspace\n"
+    )
+    assert (own / "workspace" / "here").exists()
+
+
+async def test_what_is_axtuis_own_is_hidden_in_the_system_too(make_place: MakePlace) -> None:
+    assert await make_place(("/usr/share",)).output("ls -A /usr/share") == ""
+
+
 async def test_what_is_hidden_cant_be_moved(make_place: MakePlace, tmp_path: Path) -> None:
     above = tmp_path / "workspace" / "var"
     place = make_place((str(above / "lib" / "axtui"), str(above / "runs.db")))
