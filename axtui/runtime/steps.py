@@ -105,7 +105,7 @@ class Steps:
         if refusal := await self._questions.refusal(request, entry):
             return await self.give_up(request, attempt, refusal)
         if request.edited and isinstance(function, partial):
-            function = partial(function.func, **json.loads(request.edited))
+            function = partial(function.func, *function.args, **json.loads(request.edited))
         return await self._attempts(request, function, attempt, first_us)
 
     async def deliver(self, request: Request, outcome: Payload) -> None:

@@ -3,13 +3,15 @@ that it was the other."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from axtui.agent import Agent, Context, agent, tool
 from axtui.runtime.agents.planner import planner
-from axtui.runtime.config import Policy
+from axtui.runtime.config import Policy, ToolServer
 from axtui.runtime.errors import Refused
 from tests.runtime.actors.agents_for_tests import brings
 
@@ -156,3 +158,16 @@ async def test_a_tool_that_an_agent_elsewhere_brings_cannot_be(
     (question,) = await world.waiting()
     assert question.subject == "put"
     assert question.editable == (placed(brings) is brings)
+
+
+async def test_a_call_of_a_servers_tool(make_world: MakeWorld) -> None:
+    command = (sys.executable, str(Path(__file__).with_name("described_server.py")))
+    server = ToolServer(command=command, env={"DESCRIPTION": "Wipes a table"})
+    model = Model(turns(says("", wants("server__wipe", text="all")), says("done")))
+    world = make_world(model.agent(), tools={"server": server})
+    await world.start(planner)
+    await world.waiting()
+    await world.answer("approve", edit={"text": "less"})
+    assert await world.output() == "done"
+    (told,) = model.told(len(model.requests) - 1)
+    assert "wiped less" in str(told["content"])
