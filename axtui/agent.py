@@ -272,6 +272,8 @@ class Request:
     """What the step would change in files."""
     subject: str = ""
     """What a rule about it would be about; else its name."""
+    pin: str = ""
+    """By what the tool is known, if what it is said to do may change."""
     unprotected: str = ""
     """Why nothing stands between the step and the rest of the machine, if so."""
     edited: str = ""

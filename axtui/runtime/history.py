@@ -39,6 +39,7 @@ class Entry:
     failed: pb.StepFailed | None = None
     question: pb.ApprovalRequested | None = None
     permitted: pb.ApprovalAnswered | None = None
+    permitted_subject: str = ""
     decision: pb.ApprovalAnswered | None = None
     time_us: int = 0
 
@@ -153,7 +154,7 @@ class History:
         if own or answer.rule == ABANDONED:
             self._outcome(entry, answer, event)
         elif entry.question.type == "permission":
-            entry.permitted = answer
+            entry.permitted, entry.permitted_subject = answer, entry.question.subject
         else:
             entry.decision = answer
 

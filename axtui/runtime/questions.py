@@ -93,17 +93,21 @@ class Questions:
         verdict = policy.judge(self._rules, state, request)
         if verdict.choice == "deny":
             return pb.Error(code="denied", message=f"the policy forbids it ({verdict.rule})")
-        answer = entry.permitted
-        if answer is None:
-            asked = entry.question is not None and entry.question.type == "permission"
-            if not asked and verdict.choice == "allow":
+        answer, subject = entry.permitted, entry.permitted_subject
+        asked = entry.question
+        if asked and (asked.type != "permission" or (answer and answer.id == asked.id)):
+            asked = None
+        while answer is None or (answer.choice == "approve" and self._changed(request, subject)):
+            if answer is not None and request.edited:
+                message = f"{request.name} is described otherwise than when the call was edited"
+                return pb.Error(code="changed", message=message)
+            if asked is None and verdict.choice == "allow":
                 return None
             text = f"May {request.scope.actor} run {_wanted(request)}"
             choices = ("approve", "deny")
-            event = await self.put(
-                request, entry.question, "permission", text, choices, verdict.rule
-            )
-            answer = event.approval_answered
+            subject = asked.subject if asked else self._subject(request)
+            event = await self.put(request, asked, "permission", text, choices, verdict.rule)
+            answer, asked = event.approval_answered, None
             if answer.edited.HasField("blob"):
                 # Only what is on disk can be read back.
                 await self._recorder.committed()
@@ -116,6 +120,13 @@ class Questions:
                 message = f"the policy forbids it as it was edited ({verdict.rule})"
                 return pb.Error(code="denied", message=message)
         return None
+
+    def _changed(self, request: Request, subject: str) -> bool:
+        """Whether a tool is described otherwise than it was when `subject` was asked about."""
+        return bool(request.pin) and subject != self._subject(request)
+
+    def _subject(self, request: Request) -> str:
+        return _without_secrets(request.subject or request.name, self._recorder.redactor.text)
 
     async def within_budget(self, request: Request) -> None:
         """Ask for more once the run has used up what it was given."""

@@ -15,6 +15,7 @@ from axtui.model.codec import dump_json
 from axtui.model.commands import command_of
 from axtui.model.events import Payload
 from axtui.model.fold import MAX_INT
+from axtui.runtime.actors.tools.actor import ToolChanged
 from axtui.runtime.config_values import MAX_SECONDS
 from axtui.runtime.effects import Deltas, NotKept, is_unknown, run_effect
 from axtui.runtime.history import Entry
@@ -30,6 +31,8 @@ HARMLESS = ("readonly", "idempotent")
 MAX_ABREAST = 100
 # A step that takes the controller down with it each time is not retried for ever.
 MAX_INTERRUPTIONS = 10
+# Nor one of a tool that is described otherwise each time.
+MAX_CHANGES = 10
 
 Show = Callable[[Request, int, str, int, str], None]
 
@@ -148,6 +151,9 @@ class Steps:
             attempt += 1
             try:
                 value = await self._attempt(request, function, attempt)
+            except ToolChanged as error:
+                function = await self._again(request, attempt, error)
+                continue
             except NotKept as error:
                 return await self.give_up(request, attempt, self._recorder.error(error))
             except (Exception, SystemExit, ContinueRun) as error:
@@ -162,6 +168,31 @@ class Steps:
                     )
                 continue
             return await self._complete(request, attempt, value)
+
+    async def _again(self, request: Request, attempt: int, error: ToolChanged) -> Callable[[], Any]:
+        """The function of a tool that has changed since it was found, permitted as it is now."""
+        described = self._recorder.error(error)
+        # What a person has changed in the call was meant for the tool as it was.
+        if request.edited or attempt >= MAX_CHANGES:
+            await self.give_up(request, attempt, described)
+        failed = pb.StepFailed(
+            key=request.key,
+            attempt=attempt,
+            error=described,
+            next="retry",
+            retry_at_us=time.time_ns() // 1000,
+        )
+        self._recorder.append(request.scope, failed)
+        try:
+            function = await self._resolve(request)
+        except ActorError as unlisted:
+            await self.give_up(request, attempt, self._recorder.error(unlisted))
+        if function is None:
+            await self.give_up(request, attempt, described)
+        entry = Entry(request.key, request.type, request.name, attempt=attempt)
+        if refusal := await self._questions.refusal(request, entry):
+            await self.give_up(request, attempt, refusal)
+        return function
 
     async def _attempt(self, request: Request, function: Callable[[], Any], attempt: int) -> Any:
         async with self._abreast:
@@ -287,7 +318,7 @@ class Steps:
             return None
         request.effect, request.timeout, request.retry = tool.effect, tool.timeout, tool.retry
         body = json.loads(request.called_with) if request.body is None else request.body
-        request.subject = subject(request.name, body, tool.pin)
+        request.subject, request.pin = subject(request.name, body, tool.pin), tool.pin
         request.unprotected = tool.unprotected
         if tool.diff is not None:
             request.diff = partial(tool.diff, body, self._workspace)

@@ -38,6 +38,7 @@ def _start(peer: Peer) -> dict[str, Handler]:
                 on_progress=progress,
                 ask=ask,
                 meta=params["meta"],
+                pin=params["pin"],
             )
         except ToolFault as fault:
             raise Fault(fault.code, fault.message, unknown=fault.unknown) from None

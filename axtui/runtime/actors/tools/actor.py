@@ -23,6 +23,10 @@ TIMEOUT = 300.0
 _PATIENCE = 30.0
 
 
+class ToolChanged(ActorError):
+    """A tool is described otherwise than it was when it was found; it wasn't called."""
+
+
 class _InFlight(NamedTuple):
     tool: str
     call: Call
@@ -44,19 +48,14 @@ class ToolServers:
         self._servers = servers
         self._actor = roster.add(Spec("tools", "tools", command, hello, os.environ), handlers)
         self._tools: dict[str, Tool] | None = None
+        self._changes = 0
         self.states: dict[str, Any] = {}
         self._numbers = itertools.count(1)
         self._calls: dict[int, _InFlight] = {}
 
     async def all(self) -> list[Tool]:
         """The tools of all servers that can be reached; `states` tells of the others."""
-        if not self._servers:
-            return []
-        if self._tools is None:
-            listed = await ask(self._actor, "tools", None)
-            self.states = listed["servers"]
-            self._tools = {entry["name"]: self._tool(entry) for entry in listed["tools"]}
-        return list(self._tools.values())
+        return list((await self._known()).values()) if self._servers else []
 
     async def resources(self) -> dict[str, Any]:
         """See `ToolHost.resources`."""
@@ -70,12 +69,23 @@ class ToolServers:
         """The tool of that name."""
         if name.partition(".")[0] not in self._servers:
             return None
-        await self.all()
-        return (self._tools or {}).get(name)
+        return (await self._known()).get(name)
 
     async def log_in(self, server: str, show: Callable[[str], None]) -> None:
         """Have a person log in at a server; `show` gets the address to open in a browser."""
         await ask(self._actor, "log_in", server, show)
+
+    async def _known(self) -> dict[str, Tool]:
+        if self._tools is not None:
+            return self._tools
+        changes = self._changes
+        listed = await ask(self._actor, "tools", None)
+        self.states = listed["servers"]
+        tools = {entry["name"]: self._tool(entry) for entry in listed["tools"]}
+        # A server may have changed while others were still being listed; it says so once.
+        if changes == self._changes:
+            self._tools = tools
+        return tools
 
     async def _look(self, what: str) -> dict[str, Any]:
         found: dict[str, Any] = {what: [], "errors": {}}
@@ -89,7 +99,7 @@ class ToolServers:
             effect = "idempotent"
         return Tool(
             entry["name"],
-            partial(self._call, entry["name"]),
+            partial(self._call, entry["name"], entry["digest"]),
             effect=effect,
             retry=Retry() if effect else ONCE,
             description=entry["description"],
@@ -97,7 +107,7 @@ class ToolServers:
             pin=entry["digest"],
         )
 
-    async def _call(self, tool: str, /, **arguments: Any) -> Any:
+    async def _call(self, tool: str, pin: str, /, **arguments: Any) -> Any:
         this = call()
         number = next(self._numbers)
         seconds = self._servers[tool.partition(".")[0]].timeout or TIMEOUT
@@ -106,6 +116,7 @@ class ToolServers:
             "name": tool,
             "arguments": arguments,
             "timeout": seconds,
+            "pin": pin,
             "meta": {"axtui/idempotency-key": this.idempotency_key},
         }
         while True:
@@ -113,6 +124,9 @@ class ToolServers:
                 result = await self._once(tool, asked, seconds)
                 break
             except ActorError as error:
+                if error.code == "changed":
+                    self._tools = None
+                    raise ToolChanged(error.code, str(error)) from None
                 # It did nothing, and will once somebody has done what the message says.
                 if error.code != "login":
                     raise
@@ -153,6 +167,7 @@ class ToolServers:
     async def _changed(self, params: Any, progress: Progress) -> Any:
         """A server's tools are others now."""
         self._tools = None
+        self._changes += 1
 
 
 def _text(result: Mapping[str, Any]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Code = Literal["unknown_tool", "unavailable", "login", "rejected", "timeout", "lost", "malformed"]
+Code = Literal[
+    "unknown_tool", "changed", "unavailable", "login", "rejected", "timeout", "lost", "malformed"
+]
 
 
 class ToolFault(Exception):
@@ -12,6 +14,7 @@ class ToolFault(Exception):
 
     `code` is one of
     unknown_tool (there is no such tool, server, prompt or resource),
+    changed (the tool is another than the caller knows it as; nothing was sent),
     unavailable (its server can't be started or reached),
     login (its server wants a person to log in),
     rejected (the server refused, or answered with an error of the protocol),

@@ -66,13 +66,15 @@ class ToolHost:
         on_progress: OnProgress,
         ask: Ask,
         meta: dict[str, Any],
+        pin: str = "",
     ) -> dict[str, Any]:
         """What a tool gives back: {"content": parts, "structured"?: JSON, "error": bool}.
 
         `timeout` is in seconds, without the time that `ask` takes; None means the server's own.
         `ask` gets {"message", "schema"}, or {"message", "url"} for something to be done in a
         browser, and gives {"action": "accept", "decline" or "cancel", "content"?}. `meta` goes
-        along as the request's `_meta`. Canceled, the request is taken back at the server.
+        along as the request's `_meta`. `pin` is the digest that the tool has to have; without one,
+        any will do. Canceled, the request is taken back at the server.
 
         Raises ToolFault.
         """
@@ -84,7 +86,7 @@ class ToolHost:
         if size > MAX_ARGUMENTS:
             limit = f"{MAX_ARGUMENTS >> 20} MiB"
             raise ToolFault("rejected", f"{name}: the arguments are larger than {limit}")
-        return await server.call(tool, arguments, timeout, on_progress, ask, meta)
+        return await server.call(tool, arguments, timeout, on_progress, ask, meta, pin)
 
     async def resources(self) -> dict[str, Any]:
         """{"resources": [{"uri" or "template", "name", "description", "type"}], "errors": {SERVER:

@@ -80,6 +80,7 @@ class Server:
         on_progress: OnProgress,
         ask: Ask,
         meta: dict[str, Any],
+        pin: str,
     ) -> dict[str, Any]:
         """Call a tool by the server's own name for it. Raises ToolFault."""
         seconds = self._config.timeout if timeout is None else timeout
@@ -88,6 +89,9 @@ class Server:
             listing = await connection.tools()
             if tool not in listing.tools:
                 raise ToolFault("unknown_tool", f"{self._name} has no tool {tool!r}")
+            if pin not in ("", listing.tools[tool]["digest"]):
+                what = f"{self._name} describes its tool {tool!r} otherwise by now"
+                raise ToolFault("changed", what)
             try:
                 result = await connection.call(tool, arguments, seconds, on_progress, ask, meta)
                 break
