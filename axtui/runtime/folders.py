@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 from axtui.agent import ToolError
 from axtui.runtime.actors.environment import Environment
+from axtui.runtime.actors.patience import to_the_end
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused
-from axtui.runtime.eventlog.base import LogError
+from axtui.runtime.eventlog.base import UnknownConversation, UnknownEvent
 
 # Of a folder's name, with room for what is put behind one that is cut off.
 _MAX_NAME = 160
@@ -57,10 +58,19 @@ async def folder_for_fork(
         folder = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
     try:
         await _copy(environment, source, folder)
-        yield str(folder)
-    except (Refused, LogError, OSError):
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    except BaseException:
+        await to_the_end(_remove(folder))
         raise
+    try:
+        yield str(folder)
+    except (Refused, UnknownConversation, UnknownEvent, OSError):
+        # Whoever is canceled, or meets a log that fails, may have made the fork all the same.
+        await _remove(folder)
+        raise
+
+
+async def _remove(folder: Path) -> None:
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _copy(environment: Environment, source: str, folder: Path) -> None:

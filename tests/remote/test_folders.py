@@ -12,6 +12,7 @@ import pytest
 
 from axtui.model.fold import is_open
 from axtui.remote.client import RemoteClient
+from axtui.runtime.actors.environment import Environment
 from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import Taken, UnknownEvent
@@ -105,6 +106,27 @@ async def test_no_fork_no_folder(served: Serve) -> None:
         await client.fork("c", 99, "d", None)
     assert sorted(os.listdir(work)) == ["c", "taken"]
     assert os.listdir(work / "taken") == []
+
+
+async def test_who_gives_up_leaves_no_folder(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await served()
+    work = Path(str(server.config.environment.workspace))
+    await shell(server.client(), "c", "touch file")
+    copying = asyncio.Event()
+
+    async def run(*command: object, **options: object) -> None:
+        copying.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Environment, "run", run)
+    forking = asyncio.create_task(server.local.fork("c", None, "d", None))
+    await copying.wait()
+    forking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await forking
+    assert os.listdir(work) == ["c"]
 
 
 async def test_what_cannot_be_copied_is_told(served: Serve) -> None:
