@@ -19,8 +19,9 @@ from axtui.runtime.actors.wire import Fault, Progress
 from axtui.runtime.config import Config
 
 TIMEOUT = 300.0
-# The process bounds a call by itself; if it doesn't, it hangs.
-_PATIENCE = 30.0
+# The process bounds a call by itself; if it doesn't, it hangs. Beside the call it may have to end
+# the server, to start it and to list its tools, and all that twice.
+PATIENCE = 300.0
 
 
 class ToolChanged(ActorError):
@@ -140,7 +141,7 @@ class ToolServers:
     async def _once(self, tool: str, asked: Mapping[str, Any], seconds: float) -> Any:
         this, number = call(), asked["call"]
         try:
-            async with asyncio.timeout(seconds + _PATIENCE) as limit:
+            async with asyncio.timeout(seconds + PATIENCE) as limit:
                 self._calls[number] = _InFlight(tool, this, limit)
                 return await ask(self._actor, "call", asked, lambda line: this.delta(f"{line}\n"))
         except TimeoutError:

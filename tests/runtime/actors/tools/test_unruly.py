@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from axtui.runtime.actors.tools import calls, connection, server
+from axtui.runtime.actors.tools import actor, calls, connection, server
 from axtui.runtime.actors.tools.calls import BURST
 from axtui.runtime.actors.tools.faults import ToolFault
 
@@ -297,3 +297,11 @@ async def test_a_host_that_is_closed(start: Start, tmp_path: Path) -> None:
         await call("good.echo")
     await call.host.aclose()
     assert len(pids(tmp_path)) == 2
+
+
+def test_the_process_is_waited_for_while_it_starts_a_server_again() -> None:
+    # One that counts as hung is killed, and with it the calls of all other servers.
+    backoff = server.BACKOFF_SECONDS * 2 ** (server.MAX_FAILURES - 2)
+    starting = connection.START_SECONDS + connection.CLOSE_SECONDS
+    once = connection.CLOSE_SECONDS + backoff + starting + connection.LIST_SECONDS
+    assert 2 * once < actor.PATIENCE
