@@ -9,12 +9,17 @@ from axtui.agent import Tool, ToolError, call
 from axtui.runtime.actors.environment import Environment
 from axtui.runtime.actors.files import MAX_LINES, MAX_LISTED
 
-_KINDS: dict[str, tuple[type, ...]] = {"string": (str,), "integer": (int,), "number": (int, float)}
+_KINDS: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "array": (list,),
+}
 
 
 async def shell(**arguments: Any) -> dict[str, Any]:
     """Run a command for a model: see `Environment.run`."""
-    _check(_SHELL, arguments)
+    check(_SHELL, arguments)
     this = call()
     return await this.environment.run(
         arguments["command"],
@@ -29,7 +34,7 @@ def _on_files(name: str, parameters: Mapping[str, Any]) -> Callable[..., str]:
     """The function that calls a method of the files of the step's workspace."""
 
     def use(**arguments: Any) -> str:
-        _check(parameters, arguments)
+        check(parameters, arguments)
         this = call()
         files = cast("Environment", this.environment).files(this.workspace)
         return cast("str", getattr(files, name)(**arguments))
@@ -37,8 +42,8 @@ def _on_files(name: str, parameters: Mapping[str, Any]) -> Callable[..., str]:
     return use
 
 
-def _check(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Raise ToolError for arguments that don't fit."""
+def check(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    """Raise ToolError for arguments that don't fit; what is in a list has to be text."""
     known = parameters["properties"]
     missing = [name for name in parameters["required"] if name not in arguments]
     if missing:
@@ -49,6 +54,8 @@ def _check(parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
         kind, least = known[name]["type"], known[name].get("minimum")
         if not isinstance(value, _KINDS[kind]) or isinstance(value, bool):
             raise ToolError(f"{name} has to be of type {kind}")
+        if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+            raise ToolError(f"{name} has to be a list of texts")
         if least is not None and value < least:
             raise ToolError(f"{name} has to be at least {least}")
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from axtui.agent import Retry, Tool, ToolError, call
+from axtui.runtime.actors.workspace_tools import check
 from axtui.runtime.skills.access import SkillError, read_file, script_command
 from axtui.runtime.skills.catalogue import activation, catalogue, skill_tools
 from axtui.runtime.skills.loader import Skill, find_skills, usable
@@ -36,7 +39,7 @@ class Skills:
         tools = [
             Tool(
                 tool.name,
-                functions[tool.name],
+                partial(_checked, functions[tool.name], tool.schema),
                 effect=tool.effect,
                 retry=Retry() if tool.effect else Retry(attempts=1),
                 description=tool.description,
@@ -82,6 +85,9 @@ class Skills:
     async def _run(self, skill: str, script: str, arguments: Sequence[str] = ()) -> dict[str, Any]:
         found = self._skill(skill)
         try:
+            # A link to it may lead nowhere in the sandbox.
+            real = await asyncio.to_thread(os.path.realpath, found.path)
+            found = replace(found, path=Path(real))
             command = await asyncio.to_thread(script_command, found, script, arguments)
         except SkillError as error:
             raise ToolError(str(error)) from None
@@ -93,3 +99,10 @@ class Skills:
             variables={"AXTUI_IDEMPOTENCY_KEY": this.idempotency_key},
             readable=[str(found.path)],
         )
+
+
+async def _checked(
+    function: Callable[..., Awaitable[Any]], schema: Mapping[str, Any], /, **arguments: Any
+) -> Any:
+    check(schema, arguments)
+    return await function(**arguments)
