@@ -25,6 +25,8 @@ from mcp_types import (
 # Of text and media together, in characters.
 MAX_RESULT = 16 << 20
 MAX_PARTS = 1_000
+# Of a name, an address or a type.
+MAX_NAME = 1_000
 
 Part = dict[str, Any]
 
@@ -97,16 +99,24 @@ def _part(block: ContentBlock) -> Part:
         case TextContent():
             return {"text": block.text}
         case ImageContent() | AudioContent():
-            return {"media": {"type": block.mime_type, "data": block.data}}
+            return {"media": {"type": _short(block.mime_type), "data": block.data}}
         case EmbeddedResource():
             return _resource(block.resource)
         case ResourceLink():
-            kind = block.mime_type or ""
-            return {"resource": {"uri": block.uri, "type": kind, "name": block.title or block.name}}
+            name = _short(block.title or block.name)
+            return {"resource": {**_about(block.uri, block.mime_type), "name": name}}
 
 
 def _resource(held: TextResourceContents | BlobResourceContents) -> Part:
-    resource = {"uri": held.uri, "type": held.mime_type or ""}
+    resource = _about(held.uri, held.mime_type)
     if isinstance(held, TextResourceContents):
         return {"resource": {**resource, "text": held.text}}
     return {"resource": {**resource, "data": held.blob}}
+
+
+def _about(uri: str, kind: str | None) -> dict[str, str]:
+    return {"uri": _short(uri), "type": _short(kind or "")}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_NAME else text[:MAX_NAME] + "…"

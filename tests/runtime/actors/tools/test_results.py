@@ -113,3 +113,18 @@ async def test_by_default_it_is_a_mebi_character(
     assert len(part["text"]) == (1 << 20) + len(note)
     (part,) = (await call("short.long", length=100))["content"]
     assert part["text"] == "a····\n[… 90 characters left out …]\n····z"
+
+
+def test_names_addresses_and_types_are_cut() -> None:
+    long = "x" * (results.MAX_NAME + 1)
+    cut = "x" * results.MAX_NAME + "…"
+    found = made_of(
+        {"type": "image", "data": "", "mimeType": long},
+        {"type": "resource", "resource": {"uri": long, "mimeType": long, "text": "1"}},
+        {"type": "resource_link", "uri": long, "name": long, "mimeType": long},
+    )
+    assert found["content"] == [
+        {"media": {"type": cut, "data": ""}},
+        {"resource": {"uri": cut, "type": cut, "text": "1"}},
+        {"resource": {"uri": cut, "type": cut, "name": cut}},
+    ]
