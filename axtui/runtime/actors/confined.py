@@ -7,6 +7,7 @@ walked part by part as well. So nobody can lead the way outside, not even betwee
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections import deque
@@ -14,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 MAX_LINKS = 40
+# Each folder on the way is open, and a process can't have many more.
+MAX_DEPTH = 200
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -98,7 +101,7 @@ class _Walk:
             elif not left:
                 return Place(self._folders[-1], part, here)
             else:
-                if not mode and make_folders:
+                if not mode and make_folders and len(self._names) < MAX_DEPTH:
                     os.mkdir(part, dir_fd=self._folders[-1])
                 self._down(part)
         return Place(self._folders[-1], ".", "/".join(self._names))
@@ -132,6 +135,8 @@ class _Walk:
         return parts
 
     def _down(self, name: str) -> None:
+        if len(self._names) == MAX_DEPTH:
+            raise OSError(errno.ENAMETOOLONG, f"it is more than {MAX_DEPTH} folders deep")
         self._folders.append(os.open(name, _FOLDER, dir_fd=self._folders[-1]))
         self._names.append(name)
 

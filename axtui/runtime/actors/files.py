@@ -13,7 +13,7 @@ from itertools import accumulate, islice
 from typing import Any
 
 from axtui.agent import ToolError
-from axtui.runtime.actors.confined import Outside, Place, find
+from axtui.runtime.actors.confined import MAX_DEPTH, Outside, Place, find
 
 MAX_FILE = 8 * 1024 * 1024
 MAX_TEXT = 128 * 1024
@@ -229,6 +229,11 @@ def _below(folder: int, pattern: str) -> Iterator[str]:
     visited = 0
     for path, folders, files, _ in os.fwalk(".", dir_fd=folder):
         folders[:] = sorted(name for name in folders if name != ".git")
+        if folders and path.count("/") == MAX_DEPTH:
+            raise ToolError(
+                f"there are folders more than {MAX_DEPTH} deep; begin at a deeper `path`"
+            )
+        visited += len(folders)
         for name in sorted(files):
             visited += 1
             whole = _joined(path.removeprefix(".").lstrip("/"), name)

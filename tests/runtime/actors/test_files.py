@@ -14,6 +14,7 @@ import pytest
 
 from axtui.agent import ToolError
 from axtui.runtime.actors import files
+from axtui.runtime.actors.confined import MAX_DEPTH
 from axtui.runtime.actors.files import MAX_FILE, MAX_LINES, MAX_LISTED, MAX_TEXT, Workspace
 
 
@@ -207,6 +208,18 @@ class TestListing:
         monkeypatch.setattr(files, "MAX_VISITED", 1000)
         with pytest.raises(ToolError, match="more than 1,000 files; begin at a deeper `path`"):
             workspace.list_files(".", "nothing")
+
+    def test_folders_that_are_too_deep(self, folder: Path, workspace: Workspace) -> None:
+        deep = "d/" * MAX_DEPTH
+        workspace.write_file(f"{deep}file", "x")
+        assert workspace.list_files(".", "fi*") == f"{deep}file"
+        with pytest.raises(ToolError, match="more than 200 folders deep"):
+            workspace.write_file(f"{deep}d/file", "x")
+        assert os.listdir(folder / deep) == ["file"]
+        os.mkdir(folder / deep / "d")
+        with pytest.raises(ToolError, match="folders more than 200 deep"):
+            workspace.list_files(".", "fi*")
+        assert workspace.list_files("d", "fi*") == f"{deep}file"
 
     def test_names_that_are_no_text(self, folder: Path, workspace: Workspace) -> None:
         try:
