@@ -128,6 +128,8 @@ class ToolServers:
                 if error.code == "changed":
                     self._tools = None
                     raise ToolChanged(error.code, str(error)) from None
+                # Its server is started again; whether it may be asked again the step knows.
+                error.retryable = error.retryable or error.code == "lost"
                 # It did nothing, and will once somebody has done what the message says.
                 if error.code != "login":
                     raise
