@@ -199,11 +199,16 @@ class Actor:
         return self._redact(said)
 
     def _stop_idle(self) -> None:
+        # Whoever calls from here on is for the next.
+        self._peer = None
         self._stopping = asyncio.ensure_future(self.stop("idle"))
 
     async def _running(self) -> Peer:
         async with self._lock:
             if self._peer is None:
+                if self._life is not None:
+                    # What there is to tell of it would be told of the next.
+                    await asyncio.wait({self._life})
                 if self._crashes.too_many:
                     why = f"{self.spec.id} ended {MAX_CRASHES} times in a row: {self.why}"
                     raise Fault("failed", why)

@@ -259,3 +259,21 @@ async def test_it_sees_no_secrets(make: Make, monkeypatch: pytest.MonkeyPatch) -
     await _fault(actor.call("echo", 1))
     assert "GIVEN=yes" in actor.stderr
     assert "secret" not in actor.stderr
+
+
+@pytest.mark.parametrize("late", [0.0, 0.005, 0.1], ids=["at once", "soon", "later"])
+async def test_a_call_of_one_that_is_being_stopped_is_made_of_the_next(
+    make: Make, changes: list[Change], late: float
+) -> None:
+    actor = make(idle_seconds=0.05)
+    await actor.call("echo", 1)
+    assert actor._idle is not None
+    calling: asyncio.Future[asyncio.Task[Any]] = asyncio.Future()
+    asyncio.get_running_loop().call_at(
+        actor._idle.when() + late,
+        lambda: calling.set_result(asyncio.ensure_future(actor.call("echo", 2))),
+    )
+    assert await (await calling) == 2
+    assert (actor.state, actor.pid) == ("ready", changes[-1].pid)
+    assert [change.how for change in changes] == ["started", "stopped", "started"]
+    assert changes[1].why == "idle"
