@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from shlex import quote as quoted
@@ -70,7 +70,9 @@ async def folder_for_fork(
 
 
 async def _remove(folder: Path) -> None:
-    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    # A tree that is too deep for Python stays.
+    with suppress(RecursionError):
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _copy(environment: Environment, source: str, folder: Path) -> None:

@@ -276,9 +276,7 @@ def test_why_there_can_be_no_process_in_the_background(cli: Cli) -> None:
     (cli.folder / "axtui.yaml").write_text(
         "agents: [{id: bad, python: 'none:none', isolation: inline}]\n"
     )
-    before = time.monotonic()
     done = cli("exec", "--detach", "--agent", "echo", "--input", "x", "--output", "json")
-    assert time.monotonic() - before < 10
     assert (done.status, done.out) == (5, "")
     assert "agent 'bad' can't be loaded" in done.error()["message"]
     assert "check `python:`" in done.error()["hint"]
