@@ -115,12 +115,13 @@ class Environment:
             finally:
                 status = await running.end()
             if in_time and await running.failed_to_start():
-                raise ToolError(f"can't start a command in {workspace}: {output.text().strip()}")
+                raise ToolError(f"can't start a command in {workspace}: {output.text()[0].strip()}")
         finally:
             await running.close()
-        result: dict[str, Any] = {"exit_status": status, "output": output.text()}
-        if output.dropped:
-            result["dropped_bytes"] = output.dropped
+        text, dropped = output.text()
+        result: dict[str, Any] = {"exit_status": status, "output": text}
+        if dropped:
+            result["dropped_bytes"] = dropped
         if not in_time:
             result["timed_out"] = True
         return result

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from axtui.agent import ToolError
 from axtui.runtime.actors.cgroup import ControlGroup
+from axtui.runtime.actors.cut import beginning, ending
 from axtui.runtime.actors.limits import watched
 from axtui.runtime.actors.sandbox import NoSandbox, Sandbox, View
 
@@ -46,9 +47,9 @@ class Output(asyncio.Protocol):
         self._tail = bytearray()
 
     @property
-    def dropped(self) -> int:
-        """How many bytes were left out."""
-        return max(0, self.bytes - self._limit)
+    def is_cut(self) -> bool:
+        """Whether there was more than is kept."""
+        return self.bytes > self._limit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Something may come."""
@@ -57,7 +58,7 @@ class Output(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep what belongs to either end, and show what is within the limit."""
-        if self.dropped:
+        if self.is_cut:
             self._transport.pause_reading()
             asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._go_on)
         if shown := data[: max(0, self._limit - self.bytes)]:
@@ -78,17 +79,18 @@ class Output(asyncio.Protocol):
         """Nothing more will come."""
         self.closed.set()
 
-    def text(self) -> str:
-        """What was kept, with a line in the middle that says how much was not."""
-        if not self.dropped:
-            return (self._head + self._tail).decode(errors="replace")
+    def text(self) -> tuple[str, int]:
+        """What was kept, with a line in the middle that says how many bytes were not, and that
+        number. Of words that the cut goes through nothing is kept."""
+        if not self.is_cut:
+            return (self._head + self._tail).decode(errors="replace"), 0
         tail = self._tail[len(self._tail) - self._limit + self._limit // 2 :]
-        # Characters that the cut went through are left out.
-        begun = codecs.getincrementaldecoder("utf-8")(errors="replace").decode(self._head)
-        while tail and 0x80 <= tail[0] < 0xC0:
-            del tail[0]
-        ended = tail.decode(errors="replace")
-        return f"{begun}\n[… {self.dropped:,} bytes are left out …]\n{ended}"
+        begun = beginning(self._head.decode("utf-8", "surrogateescape"))
+        ended = ending(tail.decode("utf-8", "surrogateescape"))
+        kept = [part.encode("utf-8", "surrogateescape") for part in (begun, ended)]
+        dropped = self.bytes - sum(map(len, kept))
+        first, last = (part.decode(errors="replace") for part in kept)
+        return f"{first}\n[… {dropped:,} bytes are left out …]\n{last}", dropped
 
 
 class Running:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axtui.runtime.actors import shim
+from axtui.runtime.actors.cut import ending
 from axtui.runtime.actors.patience import to_the_end
 from axtui.runtime.actors.wire import CLOSED, Fault, Handler, Peer, connect
 
@@ -35,8 +35,6 @@ GRACE_SECONDS = 0.5
 _STOP_SECONDS = 1.0
 # What the guard takes to find and kill all that is left, at most.
 _SWEEP_SECONDS = 6.0
-# No secret is longer.
-_PART_BEFORE = re.compile(r"\A\S{1,10000}")
 _ALLOWED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "USER", "LOGNAME")
 
 
@@ -193,10 +191,7 @@ class Actor:
     def stderr(self) -> str:
         """The last of what it wrote that was no message."""
         said = self._stderr.decode(errors="replace")
-        if len(self._stderr) == STDERR_BYTES:
-            # Who redacts it knows no part of a secret.
-            said = _PART_BEFORE.sub("", said)
-        return self._redact(said)
+        return self._redact(ending(said) if len(self._stderr) == STDERR_BYTES else said)
 
     def _stop_idle(self) -> None:
         # Whoever calls from here on is for the next.

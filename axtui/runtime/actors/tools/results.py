@@ -22,6 +22,8 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from axtui.runtime.actors.cut import beginning, ending
+
 # Of text and media together, in characters.
 MAX_RESULT = 16 << 20
 MAX_PARTS = 1_000
@@ -79,15 +81,22 @@ def bounded(parts: list[Part], max_text: int) -> list[Part]:
 
 
 def _cut(texts: list[dict[str, Any]], begin: int, end: int) -> None:
-    """Take what is from `begin` to `end` out of the texts, which are counted as one."""
-    note, at = f"\n[… {end - begin:,} characters left out …]\n", 0
+    """Take what is from `begin` to `end` out of the texts, which are counted as one, with the words
+    that it begins and ends in."""
+    at, holders, left_out = 0, [], 0
     for holder in texts:
         text = holder["text"]
         start, stop = (min(max(edge - at, 0), len(text)) for edge in (begin, end))
-        if start < stop:
-            holder["text"] = text[:start] + note + text[stop:]
-            note = ""
         at += len(text)
+        if start < stop:
+            first = beginning(text[:start]) if start else ""
+            last = ending(text[stop:])
+            left_out += len(text) - len(first) - len(last)
+            holders.append((holder, first, last))
+    note = f"\n[… {left_out:,} characters left out …]\n"
+    for holder, first, last in holders:
+        holder["text"] = first + note + last
+        note = ""
 
 
 def _note(what: str) -> Part:

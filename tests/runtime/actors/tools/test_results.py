@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from axtui.runtime.actors.tools import results
 from axtui.runtime.actors.tools.results import MAX_PARTS, bounded, result_of
 
 from .conftest import Caller, unruly
+
+_NOTE = re.compile(r"\n\[… ([\d,]+) characters left out …\]\n")
 
 
 def made_of(*content: dict[str, Any], limit: int = 100, **more: Any) -> dict[str, Any]:
@@ -48,16 +51,26 @@ def test_every_kind_of_content() -> None:
 
 
 def test_a_long_text_loses_its_middle() -> None:
-    text = "a" * 80 + "b" * 80
+    text = "a " * 40 + " b" * 40
     (part,) = made_of({"type": "text", "text": text}, isError=True)["content"]
-    assert part["text"] == "a" * 50 + "\n[… 60 characters left out …]\n" + "b" * 50
+    assert part["text"] == "a " * 25 + "\n[… 60 characters left out …]\n" + " b" * 25
+
+
+def test_no_word_is_cut() -> None:
+    """It may be a secret, which nobody knows by a part of it."""
+    text = f"begin {'s' * 80} middle {'s' * 80} end"
+    (part,) = made_of({"type": "text", "text": text})["content"]
+    assert part["text"] == "begin \n[… 168 characters left out …]\n end"
+    contents = [{"type": "text", "text": f"begin {'s' * 80}"}, {"type": "text", "text": "s" * 90}]
+    texts = [part["text"] for part in made_of(*contents)["content"]]
+    assert texts == ["begin \n[… 170 characters left out …]\n", ""]
 
 
 def test_long_texts_are_counted_as_one() -> None:
-    contents = [{"type": "text", "text": letter * 40} for letter in "abcde"]
+    contents = [{"type": "text", "text": f" {letter} " * 13} for letter in "abcde"]
     texts = [part["text"] for part in made_of(*contents)["content"]]
-    note = "\n[… 100 characters left out …]\n"
-    assert texts == ["a" * 40, "b" * 10 + note, "", "d" * 10, "e" * 40]
+    note = "\n[… 97 characters left out …]\n"
+    assert texts == [" a " * 13, " b " * 3 + " " + note, "", " " + " d " * 3, " e " * 13]
 
 
 @given(st.lists(st.text(max_size=20), max_size=8), st.integers(1, 60))
@@ -67,11 +80,16 @@ def test_what_is_kept_is_the_beginning_and_the_end(texts: list[str], limit: int)
     if len(whole) <= limit:
         assert kept == whole
     else:
-        head, note, tail = kept.partition(f"\n[… {len(whole) - limit:,} characters left out …]\n")
-        assert note
+        found = _NOTE.search(kept)
+        assert found
+        head, tail = kept[: found.start()], kept[found.end() :]
         assert whole.startswith(head)
         assert whole.endswith(tail)
-        assert len(head) + len(tail) == limit
+        assert (
+            int(found[1].replace(",", ""))
+            == len(whole) - len(head) - len(tail)
+            >= len(whole) - limit
+        )
 
 
 def test_much_structured_content_is_left_out() -> None:
@@ -100,7 +118,7 @@ def test_there_are_only_so_many_parts() -> None:
 def test_the_note_is_all_there_is_of_no_space() -> None:
     content = [TextContent(text="abc")]
     (part,) = result_of(CallToolResult(content=content), 1)["content"]
-    assert part["text"] == "a\n[… 2 characters left out …]\n"
+    assert part["text"] == "\n[… 3 characters left out …]\n"
 
 
 async def test_by_default_it_is_a_mebi_character(
@@ -109,10 +127,11 @@ async def test_by_default_it_is_a_mebi_character(
     call = start(default=unruly(tmp_path), short=unruly(tmp_path, max_output=10))
     length = 2 << 20
     (part,) = (await call("default.long", length=length))["content"]
-    note = f"\n[… {1 << 20:,} characters left out …]\n"
-    assert len(part["text"]) == (1 << 20) + len(note)
+    found = _NOTE.search(part["text"])
+    assert found
+    assert (1 << 20) - 2 <= len(part["text"]) - len(found[0]) <= 1 << 20
     (part,) = (await call("short.long", length=100))["content"]
-    assert part["text"] == "a····\n[… 90 characters left out …]\n····z"
+    assert part["text"] == "a · \n[… 93 characters left out …]\n · z"
 
 
 def test_names_addresses_and_types_are_cut() -> None:

@@ -67,7 +67,7 @@ def refuse(request: dict[str, Any]) -> None:
 
 
 def long(request: dict[str, Any]) -> None:
-    text(request, "a" + "·" * (request["params"]["arguments"]["length"] - 2) + "z")
+    text(request, "a" + " ·" * (request["params"]["arguments"]["length"] // 2 - 1) + " z")
 
 
 def huge(request: dict[str, Any]) -> None:
