@@ -6,14 +6,14 @@ from __future__ import annotations
 import re
 
 # No secret is longer.
-_LONGEST = 10_000
+LONGEST = 10_000
 _BLANK = re.compile(r"\s\S*\Z")
-_WORD = re.compile(rf"\A\S{{1,{_LONGEST}}}")
+_WORD = re.compile(rf"\A\S{{1,{LONGEST}}}")
 
 
 def beginning(text: str) -> str:
     """The beginning of a longer text, without the word that it ends in."""
-    last = text[-_LONGEST:]
+    last = text[-LONGEST:]
     blank = _BLANK.search(last)
     return text[: len(text) - len(last) + (blank.start() + 1 if blank else 0)]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 
 from axtui.agent import ToolError
 from axtui.runtime.actors.cgroup import ControlGroup
-from axtui.runtime.actors.cut import beginning, ending
+from axtui.runtime.actors.cut import LONGEST, beginning, ending
 from axtui.runtime.actors.limits import watched
 from axtui.runtime.actors.sandbox import NoSandbox, Sandbox, View
 
@@ -32,7 +32,8 @@ SILENT_SECONDS = 0.2
 class Output(asyncio.Protocol):
     """What a command says: of at most `limit` bytes all of them, else the first and the last.
 
-    `show` gets the first `limit` bytes as text, as they come. What is beyond is read slowly.
+    `show` gets the first `limit` bytes as text, as they come, but for a word that is cut off. What
+    is beyond is read slowly.
     """
 
     _transport: asyncio.ReadTransport
@@ -43,6 +44,7 @@ class Output(asyncio.Protocol):
         self._limit = limit
         self._show = show
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._unshown = ""
         self._head = bytearray()
         self._tail = bytearray()
 
@@ -62,8 +64,14 @@ class Output(asyncio.Protocol):
             self._transport.pause_reading()
             asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._go_on)
         if shown := data[: max(0, self._limit - self.bytes)]:
-            self._show(self._decoder.decode(shown))
+            self._unshown += self._decoder.decode(shown)
         self.bytes += len(data)
+        if self._unshown:
+            # The word that is being said may be the one that the limit cuts.
+            ends = self.bytes > self._limit - LONGEST
+            told = beginning(self._unshown) if ends else self._unshown
+            self._unshown = self._unshown[len(told) :]
+            self._show(told)
         begun = data[: self._limit // 2 - len(self._head)]
         self._head += begun
         self._tail += data[len(begun) :]
@@ -77,6 +85,8 @@ class Output(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come."""
+        if self._unshown and not self.is_cut:
+            self._show(self._unshown)
         self.closed.set()
 
     def text(self) -> tuple[str, int]:

@@ -81,7 +81,10 @@ async def test_a_cut_goes_through_no_word(make_place: MakePlace) -> None:
     """It may be a secret, which nobody knows by a part of it."""
     place = make_place(sandbox="none", limits=Limits(output=1000, time=SECONDS))
     word = "printf %600s | tr ' ' s"
-    done = await place.run(f"echo begin; {word}; echo ' middle'; {word}; echo ' end'")
+    shown: list[str] = []
+    command = f"echo begin; {word}; printf ' middle '; {word}; echo ' end'"
+    done = await place.run(command, on_output=shown.append)
+    assert "".join(shown) == f"begin\n{'s' * 600} middle "
     assert done["output"] == "begin\n\n[… 1,208 bytes are left out …]\n end\n"
     assert done["dropped_bytes"] == 1208
 
