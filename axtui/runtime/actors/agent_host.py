@@ -102,6 +102,7 @@ class Host:
 
     async def quiet(self, params: Any, progress: Progress) -> None:
         """Wait until what the agent was told has set off all that it does."""
+        await self._peer.taken()
         await replay.quiet(asyncio.get_running_loop())
 
 

@@ -151,6 +151,11 @@ class Peer:
         """Call, and don't wait for what becomes of it."""
         self._send({"call": next(self._numbers), "method": method, "params": params})
 
+    async def taken(self) -> None:
+        """Wait until what was sent has been taken. Whoever has called waits for that too, even if
+        the answer has come."""
+        await self._link.drain()
+
     async def run(self) -> str:
         """Read until the other end is gone; gives back why."""
         why = CLOSED
