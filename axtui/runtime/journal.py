@@ -322,9 +322,10 @@ class Journal:
         """Whether the run takes the changed path. The answer is recorded where it is yes."""
         if self._recorder.closed or not scope.may_change(self._history.changes):
             return False
-        _refuse_endless(name)
+        entry = self._history.entries.get(scope.peek_key())
+        if entry is None:
+            _refuse_endless(name)
         key = scope.next_key()
-        entry = self._history.entries.get(key)
         if entry is None:
             self._recorder.append(
                 scope, pb.Note(text=f"from here on with {name}", key=key, patch=name)
@@ -348,9 +349,9 @@ class Journal:
         task = request.scope.task
         if self._recorder.closed or self._is_over(request.key):
             await too_late(task)
-        _refuse_endless(request.name)
         entry = self._history.entries.get(request.key)
         if entry is None:
+            _refuse_endless(request.name)
             entry = Entry(request.key, request.type, request.name)
         elif not entry.matches(request):
             wanted = f"{request.type} {request.name!r}"
@@ -496,6 +497,7 @@ class Journal:
 
 
 def _refuse_endless(name: str) -> None:
+    # Only of what is new: older logs have longer ones, and are to be gone on with.
     if len(name) > MAX_QUESTION:
         raise ValueError(f"a name or question is at most {MAX_QUESTION:,} characters long")
 

@@ -59,9 +59,9 @@ class Questions:
         choices: Sequence[str],
         rule: str = "",
     ) -> pb.Event:
-        """The answer to a question about what is requested; `asked` if it was put before. Raises
-        ValueError if it is too long."""
-        if len(text) + sum(map(len, choices)) > MAX_QUESTION:
+        """The answer to a question about what is requested; `asked` if it was put before. Else
+        raises ValueError if it is too long."""
+        if asked is None and len(text) + sum(map(len, choices)) > MAX_QUESTION:
             raise ValueError(
                 f"a question and its choices are at most {MAX_QUESTION:,} characters long"
             )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from axtui.agent import Context, StepFailed, agent, call, tool
+from axtui.runtime import journal, questions
 from axtui.runtime.agents.shell import shell
 from axtui.runtime.config import Budget, Policy
 from axtui.runtime.errors import Refused
@@ -425,3 +426,26 @@ async def test_nothing_without_bounds_gets_into_the_state(make_world: MakeWorld,
     assert f"at most {MAX_QUESTION:,} characters" in (await world.error()).message
     assert max(len(record.payload) for record in await world.records()) < MAX_QUESTION
     await world.check()
+
+
+@agent
+async def lengthy(ctx: Context) -> list[Any]:
+    changed = ctx.patched("change")
+    name = await ctx.step(work, "x", name="lengthy work")
+    return [changed, name, await ctx.ask("Which?", choices=("red", "blue")), await ctx.ask("Sure?")]
+
+
+async def test_what_an_older_log_has_without_bounds_is_gone_on_with(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(lengthy)
+    await world.start(lengthy)
+    await world.waiting()
+    await world.answer("red")
+    await world.waiting()
+    for module in (journal, questions):
+        monkeypatch.setattr(module, "MAX_QUESTION", 3)
+    copy = await world.copy()
+    await copy.resume()
+    await copy.answer("yes")
+    assert await copy.output() == [True, "x", "red", "yes"]
