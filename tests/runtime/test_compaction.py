@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from axtui.agent import ActorError, Tool, call
+from axtui.agent import ActorError, Context, Tool, call
 from axtui.model.codec import dump_json
 from axtui.runtime.agents.planner import planner
 from axtui.runtime.config import Planner
@@ -184,21 +184,34 @@ async def test_the_work_so_far_outlives_a_model_that_does_not_sum_it_up_for_now(
     assert await _compactions(world)
 
 
+def _summing_up_nothing(request: Json) -> Json:
+    if request["system"].startswith("Sum up"):
+        thought: Json = {"thought": "Where do I begin?"}
+        return says("", thought, finish="length")
+    return _counting(200)(request)
+
+
 async def test_no_summary_takes_the_place_of_nothing(make_world: MakeWorld) -> None:
-    inner = _counting(200)
-
-    def answer(request: Json) -> Json:
-        if request["system"].startswith("Sum up"):
-            thought: Json = {"thought": "Where do I begin?"}
-            return says("", thought, finish="length")
-        return inner(request)
-
-    model = Model(answer)
+    model = Model(_summing_up_nothing)
     world = make_world(model.agent(LOOK), planner=Planner(history_chars=LIMIT))
     assert await world.run(planner, "Look at everything") == "All seen."
     assert not await _compactions(world)
     assert len(model.requests[-1]["messages"]) == 2 * TURNS + 1
     await world.check()
+
+
+async def test_a_run_that_had_gone_on_with_an_empty_summary_keeps_to_it(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(Model(_summing_up_nothing).agent(LOOK), planner=Planner(history_chars=LIMIT))
+    with monkeypatch.context() as before:
+        before.setattr(Context, "patched", lambda ctx, name: False)
+        assert await world.run(planner, "Look at everything") == "All seen."
+    assert await _compactions(world)
+    for place in range(2, len(await world.records())):
+        copy = await world.copy(place)
+        await copy.resume(on_interrupted="retry")
+        assert await copy.output() == "All seen.", place
 
 
 async def test_the_history_of_earlier_runs_is_summed_up_too(make_world: MakeWorld) -> None:

@@ -35,8 +35,9 @@ async def compacted(ctx: Context, chat: Chat, limit: int) -> list[dict[str, Any]
         text = f"[… {left_out:,} characters left out …]\n{text[-limit:]}"
     reply = await asked(ctx, other, [{"role": "user", "content": [{"text": text}]}])
     summary = "".join(part.get("text", "") for part in reply["content"])
-    if not summary.strip():
-        # A model may use up all that it may say with what it thinks.
+    # A model may use up all that it may say with what it thinks. Runs of before went on without a
+    # history then, and still do.
+    if not summary.strip() and ctx.patched("the history where it isn't summed up"):
         await ctx.emit("The history grew too long, but the model didn't sum it up.", thought=True)
         return chat.messages
     await ctx.emit(
