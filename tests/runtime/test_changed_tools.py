@@ -19,6 +19,7 @@ from tests.runtime.conftest import MakeWorld, World
 from tests.runtime.scripted import Model, says, turns, wants
 
 SERVER = Path(__file__).with_name("changing_server.py")
+AGAIN = {"on_interrupted": "retry"}
 
 
 class Tools:
@@ -39,7 +40,8 @@ class Tools:
         os.kill(pid, signal.SIGKILL)
         await asyncio.to_thread(select.select, [gone], [], [])
         os.close(gone)
-        # Who speaks with it has yet to notice.
+        # Who speaks with it has yet to notice. If that takes longer, the call is made again: see
+        # `AGAIN`.
         await asyncio.sleep(0.5)
 
     @property
@@ -72,7 +74,7 @@ async def test_always_is_void_for_what_a_server_is_once_it_was_started_again(
     assert await world.output() == "done"
     tools.describe("Wipes a house")
     await tools.kill()
-    await world.start(planner)
+    await world.start(planner, **AGAIN)
     (question,) = await world.waiting()
     asked = await _subjects(world)
     assert question.subject != asked[0]
@@ -118,7 +120,7 @@ async def test_a_call_that_was_edited_is_not_made_of_another_tool(
 ) -> None:
     model = _wiping()
     world = make_world(model.agent(), **tools.settings)
-    await world.start(planner)
+    await world.start(planner, **AGAIN)
     await world.waiting()
     tools.describe("Wipes a house")
     await tools.kill()
@@ -142,7 +144,7 @@ async def test_what_an_agent_itself_calls_is_called_as_it_is(
 
     assert isinstance(twice, Agent)
     world = make_world(twice, **tools.settings)
-    assert await world.run(twice) == 2
+    assert await world.run(twice, **AGAIN) == 2
     assert tools.calls == ["Wipes a table", "Wipes a house"]
     await world.check()
 
