@@ -303,9 +303,8 @@ class Controller:
                     return done
                 raise Taken(new)
             edited = edit and self._redactor.value(edit)
-            folder = source.state.run.workspace
-            async with folder_for_fork(self._config, self.toolbox.environment, folder, new) as own:
-                who = principal, request_id
+            who, environment = (principal, request_id), self.toolbox.environment
+            async with folder_for_fork(self._config, environment, source.state, new) as own:
                 return await fork(self.log, source_id, seq, new, edited, *who, workspace=own)
 
     async def delete(

@@ -19,6 +19,7 @@ from axtui.runtime.actors.patience import to_the_end
 from axtui.runtime.config import Config
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import UnknownConversation, UnknownEvent
+from axtui.v1 import state_pb2 as st
 
 # Of a folder's name, with room for what is put behind one that is cut off.
 _MAX_NAME = 160
@@ -35,6 +36,12 @@ def folder_of(config: Config, conversation_id: str) -> Path:
     return _folder_of_all(config) / name
 
 
+def _is_of(config: Config, folder: Path, conversation_id: str) -> bool:
+    """Whether a folder is one that was made for a conversation, perhaps under a longer name."""
+    own = folder_of(config, conversation_id)
+    return folder.parent == own.parent and f"{folder.name}-".startswith(f"{own.name}-")
+
+
 def _folder_of_all(config: Config) -> Path:
     beside = config.data_dir.with_name(f"{config.data_dir.name}-workspaces")
     return Path(config.environment.workspace or beside)
@@ -42,12 +49,15 @@ def _folder_of_all(config: Config) -> Path:
 
 @asynccontextmanager
 async def folder_for_fork(
-    config: Config, environment: Environment, source: str, new: str
+    config: Config, environment: Environment, forked: st.State, new: str
 ) -> AsyncIterator[str]:
     """A copy of the source's folder, as it is now, while the fork is made; removed if it isn't in
-    the end. None, and so the source's own, unless that is for the source alone. Raises Refused."""
-    is_its_own = Path(source).parent == _folder_of_all(config)
-    if not (is_its_own and await asyncio.to_thread(os.path.isdir, source)):
+    the end. None, and so the source's own, where that is what a person began in. Raises Refused."""
+    source = forked.run.workspace
+    # Older forks work in the folder of what they were made from.
+    owners = filter(None, (forked.conversation_id, forked.parent_id))
+    is_ours = any(_is_of(config, Path(source), owner) for owner in owners)
+    if not (is_ours and await asyncio.to_thread(os.path.isdir, source)):
         yield ""
         return
     folder = folder_of(config, new)

@@ -16,6 +16,7 @@ from axtui.runtime.actors.environment import Environment
 from axtui.runtime.controller import RunOptions
 from axtui.runtime.errors import Refused
 from axtui.runtime.eventlog.base import Taken, UnknownEvent
+from axtui.runtime.forking import fork
 from axtui.v1 import state_pb2 as st
 
 from .harness import Serve
@@ -151,6 +152,29 @@ async def test_links_of_a_source_lead_nowhere(served: Serve, tmp_path: Path) -> 
     await client.fork("c", None, "d", None)
     assert (work / "d/link").is_symlink()
     assert len(os.listdir(work / "d")) == 3
+
+
+async def test_a_fork_of_what_was_begun_in_a_folder_beside_works_there(served: Serve) -> None:
+    server = await served()
+    client = server.client()
+    work = Path(str(server.config.environment.workspace))
+    (work / "project").mkdir(parents=True)
+    await server.local.start("c", "hello", "gate", RunOptions(workspace=str(work / "project")))
+    await client.fork("c", None, "d", None)
+    assert (await client.state("d")).run.workspace == str(work / "project")
+    assert os.listdir(work) == ["project"]
+
+
+async def test_a_fork_of_an_older_fork_has_a_copy_of_its_own(served: Serve) -> None:
+    server = await served()
+    client = server.client()
+    work = Path(str(server.config.environment.workspace))
+    await shell(client, "c", "touch file")
+    assert server.local.host
+    await fork(server.local.host.controller.log, "c", None, "d", None, "ann", "")
+    assert (await client.state("d")).run.workspace == str(work / "c")
+    await client.fork("d", None, "e", None)
+    assert (await client.state("e")).run.workspace == str(work / "e")
 
 
 async def test_a_fork_of_what_was_begun_elsewhere_works_there(
