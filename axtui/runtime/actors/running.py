@@ -63,15 +63,15 @@ class Output(asyncio.Protocol):
         if self.is_cut:
             self._transport.pause_reading()
             asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._go_on)
-        if shown := data[: max(0, self._limit - self.bytes)]:
-            self._unshown += self._decoder.decode(shown)
+        within = data[: max(0, self._limit - self.bytes)]
         self.bytes += len(data)
-        if self._unshown:
+        if within:
+            self._unshown += self._decoder.decode(within)
             # The word that is being said may be the one that the limit cuts.
             ends = self.bytes > self._limit - LONGEST
-            told = beginning(self._unshown) if ends else self._unshown
-            self._unshown = self._unshown[len(told) :]
-            self._show(told)
+            if told := beginning(self._unshown) if ends else self._unshown:
+                self._unshown = self._unshown[len(told) :]
+                self._show(told)
         begun = data[: self._limit // 2 - len(self._head)]
         self._head += begun
         self._tail += data[len(begun) :]

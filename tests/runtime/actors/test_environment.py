@@ -89,6 +89,13 @@ async def test_a_cut_goes_through_no_word(make_place: MakePlace) -> None:
     assert done["dropped_bytes"] == 1208
 
 
+async def test_nothing_is_shown_of_what_is_left_out(make_place: MakePlace) -> None:
+    place = make_place(sandbox="none", limits=Limits(output=1000, time=SECONDS))
+    shown: list[str] = []
+    await place.run(f"echo begin; head -c {4 * MIB} /dev/zero | tr '\\0' x", on_output=shown.append)
+    assert shown == ["begin\n"]
+
+
 async def test_a_cut_goes_through_no_character(make_place: MakePlace) -> None:
     place = make_place(sandbox="none", limits=Limits(output=60_001, time=SECONDS))
     done = await place.run("printf x; printf %90000s | sed 's/ /ü/g'")
