@@ -9,6 +9,7 @@ import pytest
 from axtui.agent import ActorError, Context, Tool, call
 from axtui.model.codec import dump_json
 from axtui.runtime.agents.planner import planner
+from axtui.runtime.agents.text import echo
 from axtui.runtime.config import Planner
 from tests.runtime.conftest import CrashEverywhere, MakeWorld, World
 from tests.runtime.scripted import Answer, Json, Model, says
@@ -227,3 +228,20 @@ async def test_the_history_of_earlier_runs_is_summed_up_too(make_world: MakeWorl
     sent = [len(dump_json(r["messages"])) for r in model.requests if r["system"][:6] != "Sum up"]
     assert max(sent) < 2 * LIMIT
     assert await _compactions(world)
+
+
+async def test_what_was_said_before_is_made_to_fit_too(make_world: MakeWorld) -> None:
+    sent: list[int] = []
+
+    def answer(request: Json) -> Json:
+        if len(dump_json(request["messages"])) > LIMIT:
+            raise ActorError("context_too_long", "at most so much")
+        sent.append(len(request["messages"]))
+        return says("Summary." if request["system"].startswith("Sum up") else "All seen.")
+
+    world = make_world(echo, Model(answer).agent(), planner=Planner(history_chars=2 * LIMIT))
+    for number in range(8):
+        await world.run(echo, f"{number} {'x' * 500}")
+    assert await world.run(planner, "Look at everything") == "All seen."
+    assert sent
+    await world.check()

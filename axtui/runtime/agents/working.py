@@ -53,7 +53,7 @@ async def work(ctx: Context, system: str) -> str:
     limit = settings.get("history_chars") or HISTORY_CHARS
     news = [_message("user", {"text": ctx.input})]
     while True:
-        chat.messages = await compacted(ctx, chat, limit)
+        limit = await _shortened(ctx, chat, limit)
         news += await _heard(ctx)
         reply, limit = await _fitted(ctx, chat, news, limit)
         calls = [part["tool_call"] for part in reply["content"] if "tool_call" in part]
@@ -86,13 +86,26 @@ async def _fitted(ctx: Context, chat: Chat, news: list[Json], limit: int) -> tup
     while True:
         try:
             if too_long:
-                chat.messages = await compacted(ctx, chat, limit)
+                limit = await _shortened(ctx, chat, limit)
             return await asked(ctx, chat, news), limit
         except StepFailed as failed:
             if failed.code != "context_too_long" or not chat.messages or limit < MIN_HISTORY_CHARS:
                 raise
             too_long = True
             limit = min(limit, length(chat.messages)) // 2
+
+
+async def _shortened(ctx: Context, chat: Chat, limit: int) -> int:
+    """Make the history short, and give back how long it may be: less, if what was to be summed up
+    is too long for the model itself."""
+    while True:
+        try:
+            chat.messages = await compacted(ctx, chat, limit)
+            return limit
+        except StepFailed as failed:
+            if failed.code != "context_too_long" or limit < MIN_HISTORY_CHARS:
+                raise
+            limit //= 2
 
 
 def _named(own: str, tools: Sequence[Json]) -> dict[str, Json]:
