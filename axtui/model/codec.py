@@ -197,5 +197,8 @@ def dump_json(value: Any) -> str:
 
 
 def load_json(text: str) -> Any:
-    """What `dump_json` was given; None for the empty text."""
-    return json.loads(text) if text else None
+    """What `dump_json` was given; None for the empty text. Raises ValueError for anything else."""
+    try:
+        return json.loads(text) if text else None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

@@ -192,9 +192,9 @@ def _pretty(text: str) -> str:
         return text
     try:
         value = load_json(text)
-    except ValueError:
+        return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _is_map(field: Any) -> bool:

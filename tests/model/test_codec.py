@@ -67,6 +67,11 @@ def test_what_is_no_json_is_shown_as_it_is(text):
     assert message_to_json(result(text))["result"] == text
 
 
+def test_what_is_nested_too_deeply_is_no_json():
+    with pytest.raises(ValueError, match="nested too deeply"):
+        load_json("[" * 100_000)
+
+
 @pytest.mark.parametrize("time_us", [2**63 - 1, -(2**63)])
 def test_a_time_outside_the_calendar_is_a_number(time_us):
     assert format_time(time_us) == f"{time_us} µs"

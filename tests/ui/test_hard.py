@@ -14,6 +14,8 @@ from axtui.app import AxtuiApp
 from axtui.model.events import Draft, user_message
 from axtui.v1 import event_pb2 as pb
 from axtui.widgets.inspector import Inspector
+from axtui.widgets.question_card import About
+from axtui.widgets.steps_list import StepsList
 from axtui.widgets.timeline import Timeline
 from axtui.widgets.transcript import Bubble
 
@@ -67,6 +69,35 @@ async def test_a_message_of_many_megabytes(tmp_path: Path) -> None:
         await until(pilot, lambda: inspector.virtual_size.height > 1000)
         await press(pilot, "V", "V", "V", "G", "escape")
         await check(app, pilot)
+
+
+async def test_what_is_nested_too_deeply_is_shown_as_it_is(tmp_path: Path) -> None:
+    deep = pb.Data(text="[" * 2000)
+    asked = pb.ApprovalRequested(
+        id="q1", type="permission", key="9", question="May it?", subject="put@1", detail=deep
+    )
+    await write(
+        tmp_path,
+        [
+            *one_run(2)[:-2],
+            Draft(pb.Message(role="user", content=[pb.Content(text=deep)]), "run"),
+            Draft(pb.StepStarted(key="9", name="put", arguments=deep, attempt=1), "run", "a"),
+            Draft(asked, "run", "a"),
+        ],
+    )
+    app = app_on(tmp_path)
+    async with app.run_test(size=(120, 30)) as pilot:
+        screen = await open_run(app, pilot)
+        inspector = screen.query_one(Inspector)
+        for key in ("G", "k", "k"):
+            await press(pilot, key)
+            await until(pilot, lambda: screen.inspected == screen.query_one(Timeline).seq)
+            assert "[[[[" in text_of(inspector)
+        await press(pilot, "f3")
+        await until(pilot, lambda: "[[[[" in text_of(screen.query_one(StepsList)))
+        await press(pilot, "a")
+        await until(pilot, lambda: app.screen.query(About))
+        await until(pilot, lambda: "[[[[" in text_of(app.screen.query_one(About)))
 
 
 @pytest.mark.parametrize("height", [5, 24])
