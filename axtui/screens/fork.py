@@ -17,6 +17,8 @@ from axtui.widgets.bindings import bindings
 if TYPE_CHECKING:
     from axtui.app import AxtuiApp
 
+_MAX_SEQ = 2**63 - 1
+
 
 class ForkScreen(Fleeting, ModalScreen[str]):
     """Ends with the id of the fork, or with nothing."""
@@ -54,6 +56,9 @@ class ForkScreen(Fleeting, ModalScreen[str]):
         from axtui.model.fold import is_open
 
         seq = self.query_one("#seq", Input).value
+        if seq and not (seq.isascii() and seq.isdigit() and int(seq) <= _MAX_SEQ):
+            self.notify(f"{seq} is no event", severity="error", markup=False)
+            return
         name = self.query_one("#name", Input).value.strip()
 
         async def fork() -> str:
