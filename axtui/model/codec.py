@@ -202,3 +202,11 @@ def load_json(text: str) -> Any:
         return json.loads(text) if text else None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def typed_json(text: str) -> Any:
+    """The value of JSON that somebody has typed, which can be kept. Raises ValueError."""
+    value = load_json(text)
+    # What is too large for a number is read all the same.
+    dump_json(value)
+    return value

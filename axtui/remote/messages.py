@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from axtui.agent import ActorError
-from axtui.model.codec import dump_json, load_json
+from axtui.model.codec import dump_json, typed_json
 from axtui.model.events import Record
 from axtui.model.records import unpack
 from axtui.model.search import Hit
@@ -175,10 +175,7 @@ def json_of(text: str, what: str) -> object:
     if not text:
         return None
     try:
-        value = load_json(text)
-        # What is too large for a number is read all the same.
-        dump_json(value)
-        return value
+        return typed_json(text)
     except (ValueError, RecursionError) as error:
         raise Refused("usage", f"{what} isn't JSON: {error}") from None
 

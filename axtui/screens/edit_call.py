@@ -10,9 +10,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
-from axtui.model.codec import load_json
+from axtui.model.codec import load_json, typed_json
 from axtui.model.commands import command_of
-from axtui.model.words import one_line
+from axtui.model.words import one_line, visible
 from axtui.screens.fleeting import Fleeting
 from axtui.v1 import state_pb2 as st
 from axtui.widgets.bars import KeyBar
@@ -23,7 +23,8 @@ _HINT = "the log has both, and a model is told that it was changed"
 
 class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
     """Ends with the arguments as they are to be, or with nothing. Of a shell's command it is the
-    command that is edited, as it is and not as JSON."""
+    command that is edited, as it is and not as JSON, unless there is something in it that can't be
+    seen, or that the editor would take for the end of a line: in JSON that is escaped."""
 
     BINDINGS = bindings("dialog")
 
@@ -31,7 +32,8 @@ class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
         super().__init__()
         self._given: dict[str, Any] = load_json(question.detail.text)
         self._tool = question.subject.partition("@")[0].partition("(")[0]
-        self._command = command_of(self._tool, question.detail.text)
+        command = command_of(self._tool, question.detail.text)
+        self._command = command if command and visible(command.text) == command.text else None
 
     def compose(self) -> ComposeResult:
         """What it is, and where it is changed."""
@@ -51,7 +53,7 @@ class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
     def _text(self) -> str:
         if self._command:
             return self._command.text
-        return json.dumps(self._given, indent=2, ensure_ascii=False)
+        return "".join(map(_escaped, json.dumps(self._given, indent=2, ensure_ascii=False)))
 
     def action_cancel(self) -> None:
         self.dismiss(None)
@@ -62,7 +64,7 @@ class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
             self.dismiss({**self._given, "command": text})
             return
         try:
-            edited = load_json(text)
+            edited = typed_json(text)
         except ValueError as error:
             self._tell(f"that isn't JSON: {error}")
             return
@@ -73,3 +75,8 @@ class EditCallScreen(Fleeting, ModalScreen[dict[str, Any] | None]):
 
     def _tell(self, problem: str) -> None:
         self.query_one("#problem", Static).update(problem)
+
+
+def _escaped(char: str) -> str:
+    """A character of JSON, escaped unless it can be seen."""
+    return char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1]

@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Select, Static, TextArea
 
-from axtui.model.codec import load_json
+from axtui.model.codec import typed_json
 from axtui.model.ids import new_id
 from axtui.model.words import one_line
 from axtui.screens.fleeting import Fleeting
@@ -89,7 +89,7 @@ class NewRunScreen(Fleeting, ModalScreen[str]):
             problem.update("there is nothing to do; type what the agent is to do")
             return
         try:
-            config = load_json(given) if given else None
+            config = typed_json(given)
         except ValueError as error:
             problem.update(f"the configuration isn't JSON: {error}")
             return

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from textual import events
+from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input, Static, TextArea
 
@@ -23,8 +24,11 @@ from axtui.model.fold import status
 from axtui.model.ids import new_id
 from axtui.screens.approvals import ApprovalsScreen
 from axtui.screens.confirm import ConfirmScreen
+from axtui.screens.edit_call import EditCallScreen
 from axtui.screens.run import RunScreen
 from axtui.screens.runs import RunsScreen
+from axtui.v1 import event_pb2 as pb
+from axtui.v1 import state_pb2 as st
 from axtui.widgets import question_card
 from axtui.widgets.attention import Attention
 from axtui.widgets.bars import TopBar
@@ -311,13 +315,39 @@ async def test_arguments_are_edited_as_json(config: Config) -> None:
         text = await until(ui.pilot, lambda: next(iter(ui.app.screen.query(TextArea)), None))
         assert json.loads(text.text) == {"path": "page.txt", "content": "some " * 10_000}
         problem = ui.app.screen.query_one("#problem", Static)
-        for wrong, why in (("{", "that isn't JSON"), ("[]", "a JSON object")):
+        for wrong, why in (
+            ("{", "that isn't JSON"),
+            ("[]", "a JSON object"),
+            ("[" * 100_000, "nested too deeply"),
+            ('{"path": NaN}', "not JSON compliant"),
+        ):
             text.text = wrong
             await ui.pilot.press("ctrl+s")
             await until(ui.pilot, lambda why=why: why in str(problem.render()))
         text.text = '{"path": "other.txt", "content": "less"}'
         await ui.pilot.press("ctrl+s")
         assert "other.txt" in await ui.output(name)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"path": "page.txt", "content": "one\u2028two\x85three\u202efour\r\nfive\U000e0001"},
+        {"command": "echo one\x0ctwo\recho \u2028 three\necho four\r\n"},
+        {"command": "echo one\n\techo two\n"},
+    ],
+)
+async def test_what_an_editor_cant_hold_is_not_changed_by_it(given: dict[str, str]) -> None:
+    tool = "shell" if "command" in given else "write_file"
+    question = st.Question(subject=f"{tool}@1", detail=pb.Data(text=json.dumps(given)))
+    app: App[None] = App()
+    async with app.run_test() as pilot:
+        edited: list[Any] = []
+        await app.push_screen(EditCallScreen(question), edited.append)
+        text = app.screen.query_one(TextArea).text
+        assert all(char.isprintable() or char in "\t\n" for char in text)
+        await pilot.press("ctrl+s")
+        assert edited == [given]
 
 
 async def test_what_is_no_call_of_a_tool_is_not_edited(config: Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from textual.widgets import Select, Static
+from textual.widgets import Input, Select, Static, TextArea
 
 from axtui.screens.new_run import NewRunScreen
 
@@ -33,3 +33,15 @@ async def test_an_agent_is_a_line_and_why_it_cant_run_is_below(tmp_path: Path, w
         assert reason
         shown = " ".join(line.strip(" │") for line in drawn(app).splitlines())
         assert " ".join(reason) in shown
+
+
+@pytest.mark.parametrize("given", ["{", "NaN", "[" * 100_000], ids=["cut", "nan", "deep"])
+async def test_a_configuration_that_is_no_json_is_told(tmp_path: Path, given: str) -> None:
+    async with opened(tmp_path) as (app, pilot):
+        await press(pilot, "c")
+        await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
+        app.screen.query_one(TextArea).text = "hello"
+        app.screen.query_one("#config", Input).value = given
+        await press(pilot, "ctrl+s")
+        problem = app.screen.query_one("#problem", Static)
+        await until(pilot, lambda: "isn't JSON" in str(problem.render()))
