@@ -186,13 +186,18 @@ class ApprovalsScreen(PlainScreen):
     @on(Words.Left)
     def _left(self) -> None:
         self._card.close_words()
+        self._card.disarm()
 
     @on(Input.Submitted)
     def _typed(self, event: Input.Submitted) -> None:
-        asked = self._card.asked
-        if asked is None or (not event.value.strip() and not self._denying):
+        asked, late = self._card.asked, self._card.words_are_late
+        if not late and (asked is None or (not event.value.strip() and not self._denying)):
             return
         self._card.close_words()
+        if late or asked is None:
+            self._card.disarm()
+            self.notify("nothing is answered: the question was another", severity="warning")
+            return
         if self._denying:
             self._answer(asked, "deny", event.value)
         else:

@@ -77,6 +77,7 @@ class QuestionCard(Vertical):
         self._armed_at = self._ticked_at = monotonic()
         self._held = False
         self._said = ("", "")
+        self._words_for: Asked | None = None
 
     def compose(self) -> ComposeResult:
         """The question, what can be done, and where to type."""
@@ -104,7 +105,9 @@ class QuestionCard(Vertical):
             return
         self.asked = asked
         self._held = False
-        self.close_words()
+        if self.screen.focused not in (None, self.query_one(Words)):
+            # Whoever is typing goes on to type, and letters would answer this one.
+            self.close_words()
         if asked is None:
             self.whole, self.complete = st.Question(), False
         else:
@@ -133,11 +136,19 @@ class QuestionCard(Vertical):
 
     def ask_words(self, placeholder: str) -> None:
         """Have an answer typed."""
+        self._words_for = self.asked
         words = self.query_one(Words)
         words.placeholder = placeholder
         words.value = ""
         words.add_class("-open")
         self.screen.set_focus(words)
+
+    @property
+    def words_are_late(self) -> bool:
+        """Whether what is being typed is for a question that isn't the one on the card."""
+        meant, asked = self._words_for, self.asked
+        typing = self.query_one(Words).has_class("-open")
+        return typing and meant is not None and (asked is None or asked.key != meant.key)
 
     def close_words(self) -> None:
         """Have nothing typed any more."""
@@ -184,7 +195,9 @@ class QuestionCard(Vertical):
 
     def _say(self) -> None:
         lines = ("", "")
-        if self.asked is not None:
+        if self.words_are_late:
+            lines = ("what is typed is for a question that isn't on the card any more", "")
+        elif self.asked is not None:
             lines = (self._means(), self._status())
         # It is asked for often, and to draw costs more than to compare.
         if lines != self._said:

@@ -526,6 +526,31 @@ async def test_a_second_terminal_sees_that_the_first_has_answered(config: Config
         assert await other.output(name) == "[false,false]"
 
 
+@pytest.mark.parametrize("key", ["enter", "escape"])
+async def test_who_is_typing_answers_no_other_question(config: Config, key: str) -> None:
+    async with desk(config) as ui:
+        name = await ui.start("publisher")
+        card = await ui.open(name)
+        assert card.asked is not None
+        asked = card.asked.question.id
+        await ui.pilot.press("N", *"not ")
+        await ui.client.answer(name, asked, "deny", "", False)
+        await until(ui.pilot, lambda: card.asked and card.asked.question.id != asked)
+        await ui.armed()
+        await ui.pilot.press(*"yet")
+        words = card.query_one(Words)
+        assert words.has_focus
+        assert words.value == "not yet"
+        assert "isn't on the card any more" in str(card.query_one("#answers", Static).render())
+        await ui.pilot.press(key)
+        await until(ui.pilot, lambda: not words.has_class("-open"))
+        assert not card.armed
+        assert len(await ui.answers(name)) == 1
+        await ui.armed()
+        await ui.pilot.press("n")
+        assert await ui.output(name) == "[false,false]"
+
+
 async def test_an_answer_that_comes_too_late_is_refused(config: Config) -> None:
     async with desk(config) as ui:
         name = await ui.start("publisher")
