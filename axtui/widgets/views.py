@@ -64,7 +64,9 @@ class Views(Container):
         for rows in self._all_rows():
             rows.state = state
         for chat in self.query(Transcript):
-            chat.take_state(state, self._picked, self.why_not)
+            # One that isn't there yet takes it when it begins.
+            if chat.is_mounted:
+                chat.take_state(state, self._picked, self.why_not)
 
     def pick(self, actor: str) -> None:
         """Have what is written be for an actor, if it is an agent at work."""

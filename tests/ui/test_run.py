@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from textual.content import Content
+from textual.widgets import Input
 
 from axtui.app import AxtuiApp
 from axtui.client import Client, Delta
@@ -313,6 +314,17 @@ async def test_a_stream_is_a_row_that_grows_and_ends_with_its_step(tmp_path: Pat
         await until(pilot, lambda: "9 +5000" not in text_of(timeline))
         await until(pilot, lambda: "step.completed     9 done" in text_of(timeline))
         assert timeline.count == screen.view.head
+
+
+async def test_a_state_may_come_before_the_chat_is_there(tmp_path: Path) -> None:
+    await write(tmp_path, one_run(2))
+    app = app_on(tmp_path)
+    async with app.run_test(size=(160, 45)) as pilot:
+        screen = await open_run(app, pilot)
+        screen.action_chat()
+        screen._take_state(screen.state)
+        line = await until(pilot, lambda: next(iter(screen.query("#say").results(Input)), None))
+        await until(pilot, lambda: "go on with counter" in line.placeholder)
 
 
 async def test_a_run_over_the_wire_is_shown_and_its_end_told(served: Serve) -> None:
