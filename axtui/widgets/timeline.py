@@ -69,7 +69,9 @@ class Timeline(RowList):
 
     @property
     def seq(self) -> int:
-        """The seq under the cursor; 0 if there is none."""
+        """The seq under the cursor, below all events that of the newest; 0 if there is none."""
+        if self._matches is None and self._view is not None:
+            return min(self.cursor + 1, self._view.head)
         return self.seq_at(self.cursor)
 
     def go_to_seq(self, seq: int) -> None:
@@ -194,7 +196,7 @@ class Timeline(RowList):
     def action_mark(self) -> None:
         if self.seq:
             self.marks ^= {self.seq}
-            self.renew(self.cursor, self.cursor)
+            self.renew()
 
     def action_next_mark(self) -> None:
         if self.marks:

@@ -316,6 +316,28 @@ async def test_a_stream_is_a_row_that_grows_and_ends_with_its_step(tmp_path: Pat
         assert timeline.count == screen.view.head
 
 
+async def test_below_all_events_one_is_at_the_newest(tmp_path: Path) -> None:
+    failed = pb.StepFailed(key="8", attempt=1, error=pb.Error(message="boom"), next="end")
+    begun = pb.StepStarted(key="9", type="model", name="m", attempt=1)
+    drafts = [Draft(failed, "run", "counter"), Draft(begun, "run", "counter")]
+    await write(tmp_path, [*one_run(2)[:-2], *drafts])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(160, 45)) as pilot:
+        screen = await open_run(app, pilot)
+        timeline = screen.query_one(Timeline)
+        view = screen.view
+        assert view is not None
+        view.streams.take(Delta(ID, "run", "counter", "9", 1, "text", 0, "hello"))
+        await until(pilot, lambda: timeline.cursor == view.head)
+        assert timeline.seq == view.head
+        await until(pilot, lambda: screen.inspected == view.head)
+        await pilot.press("e")
+        await until(pilot, lambda: told(app, "there is none after"))
+        assert timeline.follow
+        await pilot.press("E")
+        await until(pilot, lambda: timeline.seq == view.head - 1)
+
+
 async def test_a_state_may_come_before_the_chat_is_there(tmp_path: Path) -> None:
     await write(tmp_path, one_run(2))
     app = app_on(tmp_path)
