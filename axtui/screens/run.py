@@ -35,6 +35,8 @@ _SECONDS = 0.25
 # How often it is looked for who drives the run, in such looks.
 _DRIVERS = 8
 _REST_SECONDS = 0.15
+# What can't be had now is asked for again after that: the server may be back, or less busy.
+RETRY_SECONDS = 5.0
 
 
 class RunScreen(Acting, PlainScreen):
@@ -146,14 +148,17 @@ class RunScreen(Acting, PlainScreen):
     @work(exclusive=True, group="follow")
     async def _follow(self) -> None:
         assert self.view is not None
-        try:
-            await self.view.follow()
-        except (Refused, LogError, Unreachable) as error:
-            self._failed(error)
+        while True:
+            try:
+                await self.view.follow()
+                return
+            except (Refused, LogError, Unreachable) as error:
+                self._failed(error)
+            await asyncio.sleep(RETRY_SECONDS)
 
     @work(exclusive=True, group="state")
     async def _keep_state(self) -> None:
-        """Look at the state where it may be another; end where there is none any more."""
+        """Look at the state where it may be another."""
         assert self.view is not None
         looks = 0
         while True:
@@ -173,7 +178,7 @@ class RunScreen(Acting, PlainScreen):
                     self._join(await self.desk.client.join(start=False))
             except (Refused, LogError, Unreachable) as error:
                 self._failed(error)
-                return
+                await asyncio.sleep(RETRY_SECONDS)
             self._draw_state()
 
     async def _is_driven(self) -> bool:

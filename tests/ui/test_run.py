@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Input
 
 from axtui.app import AxtuiApp
-from axtui.client import Client, Delta
+from axtui.client import Client, Delta, Refused
 from axtui.model.events import Draft
 from axtui.screens.run import RunScreen
 from axtui.ui.log_view import PAGE
@@ -347,6 +347,31 @@ async def test_a_state_may_come_before_the_chat_is_there(tmp_path: Path) -> None
         screen._take_state(screen.state)
         line = await until(pilot, lambda: next(iter(screen.query("#say").results(Input)), None))
         await until(pilot, lambda: "go on with counter" in line.placeholder)
+
+
+@pytest.mark.parametrize("method", ["state", "watch"])
+async def test_what_cant_be_had_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr("axtui.screens.run.RETRY_SECONDS", 0.01)
+    await write(tmp_path, one_run(2)[:-1])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(160, 45)) as pilot:
+        screen = await open_run(app, pilot)
+        client = app.desk.client
+        real = getattr(client, method)
+
+        def fails(*_: object) -> None:
+            monkeypatch.setattr(client, method, real)
+            raise Refused("limit", "too many at a time")
+
+        monkeypatch.setattr(client, method, fails)
+        if method == "watch":
+            screen._follow()
+            await until(pilot, lambda: told(app, "too many at a time"))
+        await write(tmp_path, one_run(2)[-1:])
+        await until(pilot, lambda: screen.state.run.state == "completed")
+        assert told(app, "too many at a time")
 
 
 async def test_a_run_over_the_wire_is_shown_and_its_end_told(served: Serve) -> None:
