@@ -29,7 +29,8 @@ class _Row(NamedTuple):
 
 
 class ActorsPane(RowList):
-    """An actor is its name with what it is at below: its open steps and the last of their text."""
+    """An actor is its name with what it is at below: its open steps and the last of their text.
+    The cursor stays on its actor when rows move."""
 
     class Picked(Message):
         """Only what an actor did is to be shown, or, if it was that before, all."""
@@ -68,9 +69,14 @@ class ActorsPane(RowList):
                 parts = [part for line in tail for part in wrap(line.expandtabs(4), width, 0)]
                 lines += [_Row(actor, part, "running") for part in parts[-_LINES:]]
         if lines != self._lines:
+            at = self._lines[self.cursor].actor if self.cursor < len(self._lines) else ""
             self._lines = lines
             self.renew()
             self.set_count(len(lines))
+            places = [index for index, row in enumerate(lines) if row.actor == at]
+            if places and self.cursor not in places:
+                self.cursor = places[0]
+                self.scroll_to_cursor(center=False)
 
     def cells(self, index: int, width: int) -> Cells | None:
         """Number, name and state; or what it is at."""

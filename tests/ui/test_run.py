@@ -374,6 +374,24 @@ async def test_what_cant_be_had_is_asked_for_again(
         assert told(app, "too many at a time")
 
 
+async def test_the_cursor_stays_on_its_actor(tmp_path: Path) -> None:
+    steps = [pb.StepStarted(key=str(n), type="tool", name=f"t{n}", attempt=1) for n in range(2)]
+    drafts = [Draft(step, "run", f"actor{n}") for n, step in enumerate(steps)]
+    await write(tmp_path, [*one_run(2)[:-2], *drafts])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(160, 45)) as pilot:
+        screen = await open_run(app, pilot)
+        pane = screen.query_one(ActorsPane)
+        view = screen.view
+        assert view is not None
+        await until(pilot, lambda: "actor1" in text_of(pane))
+        pane.go_to([row.actor for row in pane._lines].index("actor1"))
+        lines = pane.count
+        view.streams.take(Delta(ID, "run", "actor0", "0", 1, "text", 0, "one\ntwo\nthree"))
+        await until(pilot, lambda: screen._draw_state() or pane.count > lines)
+        assert pane._lines[pane.cursor].actor == "actor1"
+
+
 async def test_a_run_over_the_wire_is_shown_and_its_end_told(served: Serve) -> None:
     server = await served()
     assert server.local.host is not None
