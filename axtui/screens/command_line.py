@@ -146,7 +146,10 @@ async def obey(ui: AxtuiApp, order: Order, offered: Mapping[str, ActiveBinding])
         case "goto":
             await _go_to(ui, parse_place(argument))
         case "filter":
-            for search in ui.screen.query("#search").results(Input):
+            lines = ui.screen.query("#search").results(Input)
+            if (search := next(lines, None)) is None:
+                ui.notify("there is nothing to filter here", severity="warning")
+            else:
                 search.value = argument
                 await search.action_submit()
         case "theme" if argument:
@@ -182,8 +185,13 @@ async def _go_to(ui: AxtuiApp, place: Place) -> None:
     elif place.percent is not None:
         seq = round(screen.view.head * place.percent / 100)
     else:
-        seq = await _seq_after(screen, timeline.seq or screen.view.head, place.seconds or 0.0)
-    timeline.go_to_seq(max(1, min(screen.view.head, seq)))
+        here = timeline.seq if timeline.display else screen.inspected
+        seq = await _seq_after(screen, here or screen.view.head, place.seconds or 0.0)
+    seq = max(1, min(screen.view.head, seq))
+    if timeline.display:
+        timeline.go_to_seq(seq)
+    else:
+        screen.go_to_seq(seq)
 
 
 async def _seq_after(screen: RunScreen, start: int, seconds: float) -> int:

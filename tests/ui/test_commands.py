@@ -107,6 +107,28 @@ async def test_goto(tmp_path: Path, make_runs: MakeRuns) -> None:
         assert "`somewhere` is no place" in drawn(app)
 
 
+@pytest.mark.parametrize("key", ["f3", "f4", "f5"])
+async def test_goto_in_any_view(tmp_path: Path, make_runs: MakeRuns, key: str) -> None:
+    make_runs(tmp_path / "data", "one")
+    async with opened(tmp_path) as (app, pilot):
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.view)
+        screen = app.screen
+        assert isinstance(screen, RunScreen)
+        await press(pilot, key)
+        for line in ("goto 2", "goto 1", "goto 100%"):
+            await command(pilot, line)
+            seq = 4 if line.endswith("%") else int(line[-1])
+            await until(pilot, lambda seq=seq: screen.inspected == seq)
+
+
+async def test_filter_says_where_there_is_nothing_to_filter(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (app, pilot):
+        await press(pilot, "3")
+        await command(pilot, "filter words")
+        await until(pilot, lambda: "nothing to filter" in told(app))
+
+
 async def test_goto_is_for_a_run(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, pilot):
         await command(pilot, "goto 3")
