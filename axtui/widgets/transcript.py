@@ -94,7 +94,9 @@ class Bubble(Widget):
         """Be plain text again, of the same height."""
         if self.awake:
             self.styles.height = self.outer_size.height
-            await self.remove_children()
+            # To the end, though the chat may be left meanwhile, or the end of what goes would be
+            # waited for by what has to end it.
+            await asyncio.shield(self.remove_children()())
 
     def show_unheard(self, unheard: bool) -> None:
         """Say that whom it was said to hasn't heard it yet, or no more."""
@@ -179,7 +181,7 @@ class Messages(VerticalScroll, can_focus=True):
         wanted = {said.seq for said in self._chat.messages}
         gone = [bubble for seq, bubble in known.items() if seq not in wanted]
         if gone:
-            await self.remove_children(gone)
+            await asyncio.shield(self.remove_children(gone)())
         first = next((b for b in self._bubbles if b.said.seq in wanted), None)
         fresh = [
             Bubble(said, said.time_us - self.state.created_us)

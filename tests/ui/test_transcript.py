@@ -130,6 +130,26 @@ async def test_only_what_is_in_sight_is_set(tmp_path: Path) -> None:
         assert said(messages)[0] == "question 1"
 
 
+async def test_a_chat_that_is_left_ends_what_goes(tmp_path: Path) -> None:
+    await write(tmp_path, talk(4))
+    app = app_on(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await open_run(app, pilot)
+        messages = await chat_of(screen, pilot)
+        bubble = await until(pilot, lambda: next((b for b in messages.query(Bubble) if b.awake), 0))
+        for steps in range(1, 30):
+            await until(pilot, lambda: bubble.awake and bubble.query(Markdown))
+            text = bubble.query_one(Markdown)._task
+            assert text is not None
+            going = asyncio.ensure_future(bubble.sleep())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            going.cancel()
+            await asyncio.wait({going})
+            await until(pilot, text.done)
+            assert not text.cancelled()
+
+
 async def test_a_later_attempt_takes_the_place_of_an_earlier_one() -> None:
     begun = Draft(pb.RunStarted(agent="a"), "x", "a")
 
