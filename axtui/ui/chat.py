@@ -78,6 +78,12 @@ class Chat:
             self.problem = error
             self._changed()
 
+    def forget(self, most: int) -> None:
+        """Of more than so many, keep the latest half; `more` finds the others again."""
+        if len(self.messages) > most:
+            self.messages = self.messages[-(most // 2) :]
+            self.left = self.messages[0].seq - 1
+
     def is_unheard(self, said: Said) -> bool:
         """Whether it was said to an agent at work, which hasn't heard it yet."""
         return bool(said.to) and said.seq > self._ended and said.seq not in self._heard

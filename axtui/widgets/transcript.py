@@ -27,6 +27,8 @@ from axtui.widgets.bindings import bindings
 
 _SECONDS = 0.1
 _STREAMED_CHARS = 1200
+# Bubbles, as long as the latest is looked at: each is laid out with every other that comes.
+_MOST = 800
 # What a text without any Markdown in it is parsed to.
 _PLAIN = {"paragraph_open", "paragraph_close", "code_block", "inline", "text", "hardbreak"}
 
@@ -177,6 +179,8 @@ class Messages(VerticalScroll, can_focus=True):
         """Have a bubble for each message."""
         assert self._chat is not None
         at_end = self.follow
+        if at_end and self.is_vertical_scroll_end:
+            self._chat.forget(_MOST)
         known = {bubble.said.seq: bubble for bubble in self._bubbles}
         wanted = {said.seq for said in self._chat.messages}
         gone = [bubble for seq, bubble in known.items() if seq not in wanted]

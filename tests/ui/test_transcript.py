@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Markdown
 
@@ -148,6 +149,32 @@ async def test_a_chat_that_is_left_ends_what_goes(tmp_path: Path) -> None:
             await asyncio.wait({going})
             await until(pilot, text.done)
             assert not text.cancelled()
+
+
+async def test_what_has_long_been_said_is_kept_for_who_goes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("axtui.widgets.transcript._MOST", 60)
+    await write(tmp_path, talk(2)[:-1])
+    app = app_on(tmp_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await open_run(app, pilot)
+        messages = await chat_of(screen, pilot)
+        texts = [f"word {number}" for number in range(500)]
+        for start in range(0, 500, 50):
+            await write(tmp_path, [answer(text) for text in texts[start : start + 50]])
+            last = texts[start + 49]
+            await until(pilot, lambda last=last: said(messages)[-1:] == [last])
+            assert len(said(messages)) <= 110
+            await until(pilot, lambda: messages.scroll_y == messages.max_scroll_y)
+        await until(pilot, lambda: messages.follow and len(said(messages)) <= 60)
+        # Who goes back has all of it, each once.
+        await pilot.press("k")
+        while said(messages)[0] != "question 1":
+            before = len(said(messages))
+            await pilot.press("g")
+            await until(pilot, lambda before=before: len(said(messages)) > before)
+        assert said(messages)[2:] == texts
 
 
 async def test_a_later_attempt_takes_the_place_of_an_earlier_one() -> None:
