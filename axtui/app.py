@@ -56,7 +56,7 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
 
     `connect` gives the client, and `is_open` is once it has; `load` the configuration, at the start
     and whenever its file has changed. `theme` and `ascii` go before what is configured, or was
-    kept.
+    kept. `where` are the options by which other commands find the same log.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -80,8 +80,10 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
         *,
         ascii: bool = False,
         load: Callable[[], Config] | None = None,
+        where: str = "",
     ) -> None:
         super().__init__()
+        self._where = where
         self.desk = Desk(connect, server)
         self.keymap = keymap()
         self._load = load
@@ -349,6 +351,12 @@ class AxtuiApp(App[Exception | None], inherit_bindings=False):
     async def do(self, active: ActiveBinding) -> None:
         """Do what a key would."""
         await self.run_action(active.binding.action, active.node)
+
+    def copy_command(self, command: str) -> None:
+        """Copy a command line that is about the same log."""
+        command = " ".join(filter(None, (command, self._where)))
+        self.copy_to_clipboard(command)
+        self.notify(f"copied `{command}`", markup=False)
 
     def tell(self, error: Exception) -> None:
         """Show what went wrong, and what to do about it."""

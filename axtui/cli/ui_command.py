@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
 from locale import CODESET, nl_langinfo
+from pathlib import Path
 
 from axtui.cli import main
 from axtui.cli.arguments import UsageError
@@ -76,6 +78,7 @@ async def run_alone(args: argparse.Namespace) -> int:
             args.theme or "",
             ascii=args.ascii or not _draws_utf8(),
             load=partial(read_config, args),
+            where=_where(args),
         )
         if args.theme and args.theme not in app.available_themes:
             near = get_close_matches(args.theme, app.available_themes, 1)
@@ -91,6 +94,13 @@ async def run_alone(args: argparse.Namespace) -> int:
     if error is not None:
         raise error
     return app.return_code or 0
+
+
+def _where(args: argparse.Namespace) -> str:
+    """The options by which another command finds the same log."""
+    if server := server_of(args):
+        return shlex.join(["--server", server])
+    return shlex.join(["--data-dir", str(Path(args.data_dir).absolute())]) if args.data_dir else ""
 
 
 def _draws_utf8() -> bool:

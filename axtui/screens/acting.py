@@ -101,6 +101,4 @@ class Acting(_Base):
 
     def action_copy_command(self) -> None:
         if name := self.conversation_id:
-            command = f"axtui attach {name}"
-            self.app.copy_to_clipboard(command)
-            self.app.notify(f"copied `{command}`", markup=False)
+            self.ui.copy_command(f"axtui attach {name}")

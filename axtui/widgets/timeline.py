@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, cast
 
 from textual import work
 
@@ -17,6 +18,9 @@ from axtui.v1 import state_pb2 as st
 from axtui.widgets.bindings import bindings
 from axtui.widgets.row_list import Cells, RowList
 from axtui.widgets.text import fit
+
+if TYPE_CHECKING:
+    from axtui.app import AxtuiApp
 
 # What comes in is drawn so many times a second.
 FRAMES = 20
@@ -210,10 +214,8 @@ class Timeline(RowList):
 
     def action_copy_command(self) -> None:
         if self._view and self.seq:
-            name = self._view.conversation_id
-            command = f"axtui events {name} --after {self.seq - 1} --limit 1"
-            self.app.copy_to_clipboard(command)
-            self.notify(f"copied `{command}`", markup=False)
+            name, ui = self._view.conversation_id, cast("AxtuiApp", self.app)
+            ui.copy_command(f"axtui events {name} --after {self.seq - 1} --limit 1")
 
     @work(exclusive=True, group="find")
     async def _find(self, kinds: tuple[str, ...], *, back: bool) -> None:

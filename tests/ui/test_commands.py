@@ -122,6 +122,19 @@ async def test_goto_in_any_view(tmp_path: Path, make_runs: MakeRuns, key: str) -
             await until(pilot, lambda seq=seq: screen.inspected == seq)
 
 
+async def test_a_command_line_that_is_copied_finds_the_log(
+    tmp_path: Path, make_runs: MakeRuns
+) -> None:
+    make_runs(tmp_path / "data", "one")
+    async with opened(tmp_path, where="--server there:8494") as (app, pilot):
+        await press(pilot, "Y")
+        assert app.clipboard == "axtui attach one --server there:8494"
+        await press(pilot, "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and app.screen.inspected == 4)
+        await press(pilot, "Y")
+        assert app.clipboard == "axtui events one --after 3 --limit 1 --server there:8494"
+
+
 async def test_filter_says_where_there_is_nothing_to_filter(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, pilot):
         await press(pilot, "3")

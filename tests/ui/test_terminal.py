@@ -210,6 +210,8 @@ def test_commands_are_typed(terminal: Terminal) -> None:
     terminal.type("run named")
     terminal.press("Enter")
     terminal.until("F2 timeline", "run.completed")
+    terminal.press("Y")
+    terminal.until("copied `axtui events named", "--data-dir")
     terminal.press(":")
     terminal.type("quit")
     terminal.press("Enter")
