@@ -207,8 +207,9 @@ def test_nobody_reads_the_output(cli: Cli, command: tuple[str, ...]) -> None:
 
 
 def test_head_of_events(cli: Cli) -> None:
-    cli("exec", "--agent", "shell", "--input", "true\n" * 300, "--conversation", "c")
-    script = f"set -o pipefail; {sys.executable} -m axtui events c 2>&1 | head -1; echo $?"
+    cli("exec", "--agent", "shell", "--input", "true\n" * 160, "--conversation", "c")
+    events = f"{sys.executable} -m axtui events c --output json"
+    script = f"set -o pipefail; {events} 2>&1 | head -1; echo $?"
     done = subprocess.run(
         ["bash", "-c", script],
         env=environment(AXTUI_DATA_DIR=str(cli.data_dir)),
