@@ -207,6 +207,9 @@ def load_json(text: str) -> Any:
 def typed_json(text: str) -> Any:
     """The value of JSON that somebody has typed, which can be kept. Raises ValueError."""
     value = load_json(text)
-    # What is too large for a number is read all the same.
-    dump_json(value)
+    try:
+        # What is too large for a number is read all the same.
+        dump_json(value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     return value

@@ -176,7 +176,7 @@ def json_of(text: str, what: str) -> object:
         return None
     try:
         return typed_json(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Refused("usage", f"{what} isn't JSON: {error}") from None
 
 

@@ -12,6 +12,7 @@ from axtui.agent import Agent, Context, ContinueRun, Request, Scope, _scope
 from axtui.model.codec import load_json
 from axtui.model.words import count
 from axtui.runtime.actors.agent_processes import AgentProcesses
+from axtui.runtime.config_values import MAX_SECONDS
 from axtui.runtime.effects import NotKept, run_agent, too_late
 from axtui.runtime.eventlog.base import EventLog, LogError
 from axtui.runtime.eventlog.conversation import Conversation
@@ -28,9 +29,6 @@ from axtui.runtime.toolbox import Toolbox
 from axtui.runtime.transcript import Transcript, superseded
 from axtui.v1 import event_pb2 as pb
 from axtui.v1 import state_pb2 as st
-
-# About a century. A number beyond that wouldn't fit into an event.
-MAX_SLEEP = 36_500 * 86_400.0
 
 
 class Delta(NamedTuple):
@@ -247,7 +245,7 @@ class Journal:
             due_us = entry.due_us
             if not entry.seq:
                 await self._steps.may_begin(request)
-                wait = min(max(0.0, seconds), MAX_SLEEP)
+                wait = min(max(0.0, seconds), MAX_SECONDS)
                 due_us = time.time_ns() // 1000 + int(wait * 1e6)
                 self._recorder.append(request.scope, self._steps.started(request, 1, due_us))
             await sleep_until(due_us)

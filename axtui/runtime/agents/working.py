@@ -82,17 +82,13 @@ async def _heard(ctx: Context) -> list[Json]:
 async def _fitted(ctx: Context, chat: Chat, news: list[Json], limit: int) -> tuple[Json, int]:
     """The model's answer, and how long its history may be. How much a model takes is known only
     once it was too much for it: then the history is made short until it fits."""
-    too_long = False
     while True:
         try:
-            if too_long:
-                limit = await _shortened(ctx, chat, limit)
             return await asked(ctx, chat, news), limit
         except StepFailed as failed:
             if failed.code != "context_too_long" or not chat.messages or limit < MIN_HISTORY_CHARS:
                 raise
-            too_long = True
-            limit = min(limit, length(chat.messages)) // 2
+        limit = await _shortened(ctx, chat, min(limit, length(chat.messages)) // 2)
 
 
 async def _shortened(ctx: Context, chat: Chat, limit: int) -> int:
